@@ -1,0 +1,1 @@
+"""One cell, one container: the request, the script, the streams, the end."""

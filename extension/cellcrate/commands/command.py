@@ -1,0 +1,81 @@
+"""What a command of ``%container`` is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cellcrate import connection
+from cellcrate.cells.link import Link
+from cellcrate.errors import UsageError
+from cellcrate.options import Group, Option, Parsed
+
+__all__ = ["Command", "each_container", "link", "one_container", "options", "switch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command.
+
+    Attributes:
+        name: Its name, docker's own.
+        usage: What follows the options.
+        summary: What it does, in one sentence.
+        run: Does it; what it returns is what the line of the notebook returns.
+        groups: Its options.
+        words: What its words name, for completion; the last one holds for all that follow.
+        mixed: Whether options may follow words.
+        aliases: Other names that docker knows it by.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Parsed], Any]
+    usage: str = ""
+    groups: tuple[Group, ...] = ()
+    words: tuple[str, ...] = ()
+    mixed: bool = True
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The command as it is typed."""
+        return f"%container {self.name}"
+
+
+def options(*members: Option) -> tuple[Group, ...]:
+    """Return the options of a command as its only group."""
+    return (Group("Options", members),)
+
+
+def switch(long: str, help_: str, short: str = "") -> Option:
+    """Return an option without a value."""
+    return Option(long=long, short=short, help=help_)
+
+
+def link() -> Link:
+    """Return the way to the engine."""
+    return Link(connection.engine())
+
+
+def one_container(parsed: Parsed, command: str) -> str:
+    """Return the only word of a line, which names a container.
+
+    Raises:
+        UsageError: There are none, or more.
+    """
+    if len(parsed.words) != 1:
+        raise UsageError(f"%container {command} needs the name of one container.")
+    return parsed.words[0]
+
+
+def each_container(parsed: Parsed, command: str) -> list[str]:
+    """Return the words of a line, which name containers.
+
+    Raises:
+        UsageError: There are none.
+    """
+    if not parsed.words:
+        raise UsageError(f"%container {command} needs the name of a container, or several.")
+    return parsed.words

@@ -1,0 +1,1 @@
+"""The resident engine: it owns the containers of one user and serves the Docker Engine API."""

@@ -1,0 +1,188 @@
+"""Images: list, inspect, history, tag, remove, prune. Archives and pulls: ``image_transfer``."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+from typing import TYPE_CHECKING
+
+from cellcrate_runtime.engine import image_documents, timestamps
+from cellcrate_runtime.engine.api.app import Handler, Route
+from cellcrate_runtime.engine.filters import Filters
+from cellcrate_runtime.images import Image, ImageUse, Removal
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.engine.core import Engine
+
+__all__ = ["routes"]
+
+_LIST_FILTERS = frozenset({"before", "dangling", "label", "reference", "since", "until"})
+_PRUNE_FILTERS = frozenset({"dangling", "label", "label!", "until"})
+
+
+class List(Handler):
+    """``GET /images/json``."""
+
+    async def get(self) -> None:
+        """List images, newest first."""
+        filters = Filters.parse(self.query("filters"), _LIST_FILTERS)
+        images = await asyncio.to_thread(_select, self.engine, filters)
+        shared: dict[str, int] = {}
+        if self.query_bool("shared-size"):
+            shared = (await asyncio.to_thread(self.engine.images.disk_usage)).shared_sizes
+        used = [container.definition.image for container in self.engine.containers]
+        self.write_json(
+            [
+                image_documents.summary_document(
+                    image, used.count(image.id), shared.get(image.id, -1)
+                )
+                for image in images
+            ]
+        )
+
+
+class Inspect(Handler):
+    """``GET /images/{name}/json``."""
+
+    def get(self, name: str) -> None:
+        """Describe one image."""
+        self.write_json(image_documents.inspect_document(self.engine.images.get(name)))
+
+
+class History(Handler):
+    """``GET /images/{name}/history``."""
+
+    async def get(self, name: str) -> None:
+        """List the steps in which an image came about."""
+        image = self.engine.images.get(name)
+        steps = await asyncio.to_thread(self.engine.images.history, image)
+        self.write_json(image_documents.history_document(steps))
+
+
+class Tag(Handler):
+    """``POST /images/{name}/tag``."""
+
+    async def post(self, name: str) -> None:
+        """Give an image another name."""
+        target = image_documents.repository_tag(self.query("repo"), self.query("tag"))
+        image = await asyncio.to_thread(self.engine.images.tag, name, target)
+        self.engine.events.publish("image", "tag", image.id, {"name": target})
+        self.set_status(201)
+        self.clear_header("Content-Type")
+        self.finish()
+
+
+class Remove(Handler):
+    """``DELETE /images/{name}``."""
+
+    async def delete(self, name: str) -> None:
+        """Take a name away, and delete the image with its last name."""
+        image = self.engine.images.get(name)
+        removals = await asyncio.to_thread(
+            self.engine.images.remove,
+            name,
+            force=self.query_bool("force"),
+            uses=_uses(self.engine),
+        )
+        _publish(self.engine, image.id, removals)
+        self.write_json([_removal(item) for item in removals])
+
+
+class Prune(Handler):
+    """``POST /images/prune``."""
+
+    async def post(self) -> None:
+        """Delete images without a name, or with ``dangling=false`` all that no container uses."""
+        filters = Filters.parse(self.query("filters"), _PRUNE_FILTERS)
+        deleted: list[Removal] = []
+        for image in _prunable(self.engine, filters):
+            removals = await asyncio.to_thread(
+                self.engine.images.remove, image.id, force=True, uses=_uses(self.engine)
+            )
+            _publish(self.engine, image.id, removals)
+            deleted += removals
+        freed = await asyncio.to_thread(self.engine.images.collect)
+        self.engine.events.publish("image", "prune", "", {"reclaimed": str(freed)})
+        self.write_json(
+            {
+                "ImagesDeleted": [_removal(item) for item in deleted] or None,
+                "SpaceReclaimed": freed,
+            }
+        )
+
+
+def _select(engine: Engine, filters: Filters) -> list[Image]:
+    images = engine.images.images()
+    for reference in filters.values("before"):
+        limit = engine.images.get(reference).created_at
+        images = [image for image in images if image.created_at < limit]
+    for reference in filters.values("since"):
+        limit = engine.images.get(reference).created_at
+        images = [image for image in images if image.created_at > limit]
+    return [image for image in images if _is_wanted(image, filters)]
+
+
+def _is_wanted(image: Image, filters: Filters) -> bool:
+    dangling = not image.repo_tags
+    if "dangling" in filters and filters.flag("dangling") != dangling:
+        return False
+    until = filters.single("until")
+    if until and image.created_at * timestamps.SECOND >= timestamps.parse(until):
+        return False
+    if "reference" in filters and not _has_name(image, filters.values("reference")):
+        return False
+    labels = image.config.execution.labels or {}
+    return filters.labels(labels) and filters.without_labels(labels)
+
+
+def _has_name(image: Image, patterns: tuple[str, ...]) -> bool:
+    """Whether a name, with or without its tag, is of one of the patterns of a shell."""
+    names = [name for ref in image.references for name in (ref.familiar, ref.familiar_name)]
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _prunable(engine: Engine, filters: Filters) -> list[Image]:
+    used = {container.definition.image for container in engine.containers}
+    dangling_only = filters.flag("dangling", default=True)
+    narrowed = Filters({n: filters.values(n) for n in _PRUNE_FILTERS - {"dangling"}})
+    return [
+        image
+        for image in engine.images.images()
+        if image.id not in used
+        and (not dangling_only or not image.repo_tags)
+        and _is_wanted(image, narrowed)
+    ]
+
+
+def _uses(engine: Engine) -> list[ImageUse]:
+    return [
+        ImageUse(container.id, container.definition.image, container.state.running)
+        for container in engine.containers
+    ]
+
+
+def _publish(engine: Engine, image_id: str, removals: list[Removal]) -> None:
+    for removal in removals:
+        if removal.untagged:
+            engine.events.publish("image", "untag", image_id, {"name": removal.untagged})
+        elif removal.deleted == image_id:
+            engine.events.publish("image", "delete", image_id, {"name": image_id})
+
+
+def _removal(removal: Removal) -> dict[str, str]:
+    if removal.untagged:
+        return {"Untagged": removal.untagged}
+    return {"Deleted": removal.deleted or ""}
+
+
+def routes() -> list[Route]:
+    """Return the paths of this module."""
+    name = r"/images/(?P<name>.+)"
+    return [
+        (r"/images/json", List, {}),
+        (r"/images/prune", Prune, {}),
+        (rf"{name}/json", Inspect, {}),
+        (rf"{name}/history", History, {}),
+        (rf"{name}/tag", Tag, {}),
+        (name, Remove, {}),
+    ]

@@ -1,0 +1,7 @@
+"""``python -m cellcrate_runtime.engine.launcher CHANNEL RUN_FOLDER``: started by the engine."""
+
+import sys
+
+from cellcrate_runtime.engine.launcher.main import main
+
+main(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,161 @@
+"""What the engine tells about itself and this computer: ``docker version`` and ``docker info``.
+
+Source: Docker Engine API reference, "Get version" and "Get system information". A fact that does
+not hold here is false or absent, never made up, and what a user would miss is said as a warning.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cellcrate_runtime.engine import timestamps
+from cellcrate_runtime.linux.cgroups import Hierarchy, hierarchy
+
+__all__ = ["cellcrate_version", "cgroups", "computer", "security_options", "version", "warnings"]
+
+# Go's names of processors, which the API uses, by those of uname(2).
+_GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+@functools.cache
+def cellcrate_version() -> str:
+    """Return the version of Cellcrate, or that it runs from its source without being installed."""
+    try:
+        return metadata.version("cellcrate")
+    except metadata.PackageNotFoundError:
+        return "0+source"
+
+
+def version(api: str, oldest_api: str) -> dict[str, Any]:
+    """Return what ``docker version`` shows of its server.
+
+    Args:
+        api: The newest version of the API that is served.
+        oldest_api: The oldest one.
+    """
+    machine = platform.machine()
+    facts = {
+        "ApiVersion": api,
+        "MinAPIVersion": oldest_api,
+        "Os": "linux",
+        "Arch": _GO_ARCHITECTURES.get(machine, machine),
+        "KernelVersion": platform.release(),
+        "GitCommit": "",
+        "GoVersion": "",
+        "BuildTime": "",
+    }
+    python = {"Name": "Python", "Version": platform.python_version(), "Details": {}}
+    engine = {
+        "Name": "Engine",
+        "Version": cellcrate_version(),
+        "Details": {**facts, "Experimental": "false"},
+    }
+    return {
+        "Platform": {"Name": "Cellcrate"},
+        "Version": cellcrate_version(),
+        "Components": [engine, python],
+        **facts,
+    }
+
+
+def computer() -> dict[str, Any]:
+    """Return what ``docker info`` shows of the computer."""
+    return {
+        "Name": platform.node(),
+        "NCPU": len(os.sched_getaffinity(0)),
+        "MemTotal": psutil.virtual_memory().total,
+        "KernelVersion": platform.release(),
+        "OperatingSystem": _os_release().get("PRETTY_NAME", "Linux"),
+        "OSVersion": _os_release().get("VERSION_ID", ""),
+        "OSType": "linux",
+        "Architecture": platform.machine(),
+        "SystemTime": timestamps.format_rfc3339(timestamps.now()),
+    }
+
+
+def _os_release() -> dict[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+def cgroups() -> dict[str, Any]:
+    """Return which limits can be set here."""
+    found = hierarchy()
+    memory = found.has("memory")
+    cpu = found.has("cpu")
+    return {
+        "CgroupDriver": "cgroupfs" if found.writable else "none",
+        "CgroupVersion": _version_of(found),
+        "MemoryLimit": memory,
+        "SwapLimit": memory and _can_limit_swap(found),
+        "CpuCfsPeriod": cpu,
+        "CpuCfsQuota": cpu,
+        "CPUShares": cpu,
+        "CPUSet": found.has("cpuset"),
+        "PidsLimit": found.has("pids"),
+        "OomKillDisable": memory and found.controllers["memory"].version == 1,
+    }
+
+
+def _version_of(found: Hierarchy) -> str:
+    """Return the version that limits of memory are set with, as Docker understands it."""
+    place = found.controllers.get("memory")
+    if place is not None:
+        return str(place.version)
+    return "1" if found.kind == "v1" else "2"
+
+
+def _can_limit_swap(found: Hierarchy) -> bool:
+    """Tell whether the kernel counts swap; it can be built or started without."""
+    place = found.controllers["memory"]
+    if place.version == 1:
+        return (Path(place.root) / "memory.memsw.limit_in_bytes").exists()
+    return "swap" in Path("/proc/meminfo").read_text().lower()
+
+
+def warnings(facts: dict[str, Any]) -> list[str]:
+    """Return what a user of this computer has to do without, and how to get it.
+
+    Args:
+        facts: What :func:`cgroups` found.
+    """
+    said = [
+        "WARNING: containers reach nothing but themselves: there is no network yet"
+        " (--network host shares this computer's)",
+    ]
+    limits = {
+        "MemoryLimit": "memory (-m)",
+        "CpuCfsQuota": "processor time (--cpus)",
+        "PidsLimit": "processes (--pids-limit)",
+    }
+    missing = [name for fact, name in limits.items() if not facts[fact]]
+    if missing:
+        reason = hierarchy().reason.rstrip(".") or "this kernel has no such control groups"
+        said.append(
+            f"WARNING: no limits of {', '.join(missing)}: {reason}. "
+            "`cellcrate doctor` says how to get them"
+        )
+    return said
+
+
+def security_options(user_namespace: bool) -> list[str]:
+    """Return what confines every container unless it is told otherwise.
+
+    Args:
+        user_namespace: Whether containers get user namespaces of their own.
+    """
+    options = ["name=seccomp,profile=builtin", "name=cgroupns"]
+    if user_namespace:
+        options.append("name=userns")
+    if os.geteuid() != 0:
+        options.append("name=rootless")
+    return options

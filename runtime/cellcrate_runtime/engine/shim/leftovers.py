@@ -1,0 +1,45 @@
+"""What a shim leaves when it is killed: a control group and a run folder.
+
+The container dies with its shim (PR_SET_PDEATHSIG), its mounts with the shim's mount namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from cellcrate_runtime.engine.shim import run_folder
+from cellcrate_runtime.linux.cgroups import Cgroup, CgroupNotFoundError
+
+__all__ = ["ShimAliveError", "clear"]
+
+
+class ShimAliveError(Exception):
+    """The shim lives; what it holds is not left over."""
+
+
+def clear(run_dir: Path, cgroup: str = "") -> None:
+    """Remove what a shim that was killed could not; that there is nothing is fine.
+
+    May take seconds when processes of the container are slow to die.
+
+    Args:
+        run_dir: The container's run folder.
+        cgroup: The container's control group, where the run folder does not say.
+
+    Raises:
+        ShimAliveError: There is a shim; nothing has been touched.
+        CgroupError: Processes cannot be killed.
+    """
+    if run_folder.is_locked(run_dir):
+        raise ShimAliveError(f"a shim lives in {run_dir}")
+    state = run_folder.read_state(run_dir)
+    path = state.cgroup if state is not None and state.cgroup else cgroup
+    if path:
+        with contextlib.suppress(CgroupNotFoundError):
+            group = Cgroup.open(path)
+            group.kill()
+            group.delete()
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(run_dir)

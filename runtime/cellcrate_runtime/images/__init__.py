@@ -1,0 +1,55 @@
+"""OCI images: a program packed with its environment.
+
+:class:`ImageStore` is the house's front door. Below it: ``references`` (names), ``documents``
+(the specification's JSON), ``blobs`` and ``table`` (the OCI image layout on disk), ``layers`` and
+``unpack`` (what overlayfs mounts), ``archives`` (save and load), ``removal``, and ``packer``,
+which makes images out of programs that this machine has.
+"""
+
+from cellcrate_runtime.images.documents import Execution, Healthcheck, ImageConfig
+from cellcrate_runtime.images.errors import (
+    AmbiguousImageError,
+    CorruptContentError,
+    ImageConflictError,
+    ImageError,
+    ImageNotFoundError,
+    InvalidArchiveError,
+    InvalidReferenceError,
+    PackError,
+    StoreFullError,
+    UnsafeArchiveError,
+)
+from cellcrate_runtime.images.image import (
+    BASE_REFERENCE,
+    DiskUsage,
+    HistoryStep,
+    Image,
+    ImageUse,
+    Removal,
+)
+from cellcrate_runtime.images.references import Reference
+from cellcrate_runtime.images.store import ImageStore
+
+__all__ = [
+    "BASE_REFERENCE",
+    "AmbiguousImageError",
+    "CorruptContentError",
+    "DiskUsage",
+    "Execution",
+    "Healthcheck",
+    "HistoryStep",
+    "Image",
+    "ImageConfig",
+    "ImageConflictError",
+    "ImageError",
+    "ImageNotFoundError",
+    "ImageStore",
+    "ImageUse",
+    "InvalidArchiveError",
+    "InvalidReferenceError",
+    "PackError",
+    "Reference",
+    "Removal",
+    "StoreFullError",
+    "UnsafeArchiveError",
+]

@@ -1,0 +1,216 @@
+"""Walking a tree without ever leaving it, whatever links lie in it.
+
+Every step is relative to an open folder and follows no symbolic link (O_NOFOLLOW); a link met on
+the way is read and resolved by us, with the tree's root standing in for ``/`` and nothing above
+it: what openat2(2) calls RESOLVE_IN_ROOT, with folders made on the way where they are missing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+
+from cellcrate_runtime.images.errors import UnsafeArchiveError
+
+__all__ = ["Tree", "is_opaque", "is_whiteout", "split_path"]
+
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# As many links as the kernel follows in one path, see path_resolution(7).
+MOST_LINKS = 40
+# Two names for the same: the one with user. is read by a mount with the option userxattr, the only
+# kind that an ordinary user can make. Source: Documentation/filesystems/overlayfs.rst.
+OPAQUE_FOR_ALL = "user.overlay.opaque"
+OPAQUE_FOR_ROOT = "trusted.overlay.opaque"
+OPAQUE = b"y"
+
+
+def split_path(name: str) -> tuple[str, ...]:
+    """Split an archive's name into its parts; a leading slash means the tree's root.
+
+    Raises:
+        UnsafeArchiveError: The name has a ``..`` or a NUL in it.
+    """
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    if ".." in parts or "\0" in name:
+        raise UnsafeArchiveError(
+            f'the archive has an entry "{name}", which would lie outside the folder '
+            "that it is unpacked into. Nothing of the image is kept."
+        )
+    return parts
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """Whether this is overlayfs' mark for a removed file: a character device 0:0."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def is_opaque(folder: Path) -> bool:
+    """Whether a folder hides what the layers below have in it."""
+    try:
+        return os.getxattr(folder, OPAQUE_FOR_ALL, follow_symlinks=False) == OPAQUE
+    except OSError:
+        return False
+
+
+class Tree:
+    """A folder of files, worked on from the inside."""
+
+    def __init__(self, root: str, privileged: bool) -> None:
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._privileged = privileged
+        # The folder that was asked for last: archives list a folder's files one after the other.
+        # It cannot be replaced while it is remembered, because only what lies in it is changed.
+        self._last: tuple[tuple[str, ...], int] | None = None
+
+    def __enter__(self) -> Tree:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._last is not None:
+            os.close(self._last[1])
+        os.close(self._root)
+
+    def folder(self, parts: tuple[str, ...], *, create: bool = True) -> int:
+        """Open a folder, by default making it and those above it where they are missing.
+
+        Returns a descriptor that belongs to the tree and is valid until the next call.
+
+        Raises:
+            UnsafeArchiveError: The way leads through too many links.
+            FileNotFoundError: It is missing and is not to be made.
+            NotADirectoryError: Something on the way is a file.
+        """
+        if self._last is not None and self._last[0] == parts:
+            return self._last[1]
+        descriptor = self._walk(parts, create)
+        if self._last is not None:
+            os.close(self._last[1])
+        self._last = (parts, descriptor)
+        return descriptor
+
+    def status(self, folder: int, name: str) -> os.stat_result | None:
+        """What lies under a name, None where nothing does. Links are not followed."""
+        try:
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def make_folder(self, folder: int, name: str) -> None:
+        """Make a folder; where a whiteout lies it takes its place, hiding what is below it."""
+        status = self.status(folder, name)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            return
+        if status is not None:
+            os.unlink(name, dir_fd=folder)
+        os.mkdir(name, 0o755, dir_fd=folder)
+        if status is not None and is_whiteout(status):
+            self.hide_below(folder, name)
+
+    def hide_below(self, folder: int, name: str = ".") -> None:
+        """Make a folder opaque: what layers below have in it is not seen."""
+        descriptor = os.open(name, OPEN_FOLDER, dir_fd=folder)
+        try:
+            os.setxattr(descriptor, OPAQUE_FOR_ALL, OPAQUE)
+            if self._privileged:
+                os.setxattr(descriptor, OPAQUE_FOR_ROOT, OPAQUE)
+        finally:
+            os.close(descriptor)
+
+    def white_out(self, folder: int, name: str) -> None:
+        """Hide what layers below have under a name; what this layer itself has there stays."""
+        status = self.status(folder, name)
+        if status is None:
+            # Any user may make this one device since Linux 5.8, see mknod(2).
+            os.mknod(name, stat.S_IFCHR, 0, dir_fd=folder)
+        elif stat.S_ISDIR(status.st_mode):
+            self.hide_below(folder, name)
+
+    def clear(self, folder: int, name: str) -> None:
+        """Remove what lies under a name, to make room for another entry of that name."""
+        status = self.status(folder, name)
+        if status is None:
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self._remove_folder(folder, name)
+        else:
+            os.unlink(name, dir_fd=folder)
+
+    def _walk(self, parts: tuple[str, ...], create: bool) -> int:
+        ahead = deque(parts)
+        behind: list[int] = [os.dup(self._root)]
+        links = 0
+        try:
+            while ahead:
+                part = ahead.popleft()
+                if part == "..":
+                    if len(behind) > 1:
+                        os.close(behind.pop())
+                    continue
+                try:
+                    behind.append(self._enter(behind[-1], part, create))
+                except _LinkMetError as met:
+                    links += 1
+                    if links > MOST_LINKS:
+                        raise UnsafeArchiveError(
+                            f'the archive\'s entry "{"/".join(parts)}" leads through a loop of '
+                            "symbolic links."
+                        ) from None
+                    if met.target.startswith("/"):
+                        while len(behind) > 1:
+                            os.close(behind.pop())
+                    ahead.extendleft(
+                        reversed([p for p in met.target.split("/") if p not in ("", ".")])
+                    )
+            return behind.pop()
+        finally:
+            for descriptor in behind:
+                os.close(descriptor)
+
+    def _enter(self, folder: int, name: str, create: bool) -> int:
+        try:
+            return os.open(name, OPEN_FOLDER, dir_fd=folder)
+        except FileNotFoundError:
+            if not create:
+                raise
+        except OSError as error:
+            # ELOOP or ENOTDIR: a link, depending on the flags' order in the kernel; or a file.
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                raise _LinkMetError(os.readlink(name, dir_fd=folder)) from None
+            if not (create and is_whiteout(status)):
+                raise
+        self.make_folder(folder, name)
+        return os.open(name, OPEN_FOLDER, dir_fd=folder)
+
+    def _remove_folder(self, folder: int, name: str) -> None:
+        inside = os.open(name, OPEN_FOLDER, dir_fd=folder)
+        try:
+            with os.scandir(inside) as entries:
+                found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            for child, is_folder in found:
+                if is_folder:
+                    self._remove_folder(inside, child)
+                else:
+                    os.unlink(child, dir_fd=inside)
+        finally:
+            os.close(inside)
+        os.rmdir(name, dir_fd=folder)
+
+
+class _LinkMetError(Exception):
+    """A symbolic link stands where a folder was looked for."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self.target = target

@@ -1,0 +1,1 @@
+"""Making images out of programs that this machine has."""

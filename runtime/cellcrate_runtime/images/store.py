@@ -1,0 +1,334 @@
+"""The store of images: names, manifests, blobs and unpacked layers under one folder.
+
+The folder is an OCI image layout (image-spec 1.1, image-layout.md), so ``skopeo`` and others read
+it as it is, with two additions: ``layers/`` and lock files. Every method may be called from any
+thread, and by several processes at once; all of them read or write files, so an event loop calls
+them in a worker thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cellcrate_runtime.images.blobs import BlobStore
+from cellcrate_runtime.images.compression import decompressed
+from cellcrate_runtime.images.digests import HashingReader, Readable, Writable
+from cellcrate_runtime.images.documents import (
+    MANIFEST_TYPES,
+    Descriptor,
+    ImageConfig,
+    Manifest,
+    MediaType,
+    decode,
+)
+from cellcrate_runtime.images.errors import (
+    ImageError,
+    InvalidArchiveError,
+    InvalidReferenceError,
+)
+from cellcrate_runtime.images.files import locked
+from cellcrate_runtime.images.holds import Holds
+from cellcrate_runtime.images.image import DiskUsage, HistoryStep, Image, ImageUse, Removal
+from cellcrate_runtime.images.layers import LayerInfo, LayerStore
+from cellcrate_runtime.images.lookup import find_id
+from cellcrate_runtime.images.references import Reference, parse
+from cellcrate_runtime.images.table import ReferenceTable, Row
+from cellcrate_runtime.images.unpack import unpack_layer
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.images.archive_load import Loaded
+
+__all__ = ["ImageStore"]
+
+
+class ImageStore:
+    """All images of one engine."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root = root
+        self.blobs = BlobStore(root)
+        self.layers = LayerStore(root)
+        self.table = ReferenceTable(root)
+        self.holds = Holds(root)
+        # Held shared by those who add content, exclusively by the collector.
+        self.content_lock = root / "content.lock"
+        self._parsed: dict[str, tuple[Manifest, ImageConfig]] = {}
+
+    def images(self) -> list[Image]:
+        """All images, newest first."""
+        rows: dict[str, list[Row]] = {}
+        for row in self.table.rows():
+            rows.setdefault(self.image_id(row.digest), []).append(row)
+        found = [self._image(same) for same in rows.values()]
+        return sorted(found, key=lambda image: image.created_at, reverse=True)
+
+    def get(self, reference: str) -> Image:
+        """Find an image by name, by id, or by the beginning of its id.
+
+        Raises:
+            ImageNotFoundError: There is none; AmbiguousImageError: there are several.
+            InvalidReferenceError: The text can be neither a name nor an id.
+        """
+        rows = self.table.rows()
+        found = find_id(reference, [(row.reference, self.image_id(row.digest)) for row in rows])
+        return self._image([row for row in rows if self.image_id(row.digest) == found])
+
+    def tag(self, source: str, target: str) -> Image:
+        """Give an image another name. The name is taken from whichever image had it.
+
+        Raises:
+            ImageNotFoundError: There is no such image.
+            InvalidReferenceError: The new name cannot be one, or is by digest.
+        """
+        name = parse(target)
+        if name.digest is not None:
+            raise InvalidReferenceError(
+                f'"{target}" names an image by its digest, which cannot be chosen. '
+                'Choose a tag: "name:tag".'
+            )
+        image = self.get(source)
+        self.name(image.manifest_digest, name.with_default_tag())
+        return self.get(image.id)
+
+    def name(self, manifest_digest: str, reference: Reference | None) -> None:
+        """Enter a manifest that is in the store into the table, under a name or under none."""
+        row = Row(
+            digest=manifest_digest,
+            size=self.blobs.size(manifest_digest),
+            media_type=_media_type(self._parse(manifest_digest)[0]),
+            reference=None,
+        )
+        with self.table.changing() as rows:
+            if reference is None:
+                rows.keep(row)
+            else:
+                rows.name(row, reference.canonical)
+
+    def remove(
+        self, reference: str, *, force: bool = False, uses: Iterable[ImageUse] | None = None
+    ) -> list[Removal]:
+        """Take a name away, and delete the image with its last name, as ``docker rmi`` does.
+
+        Args:
+            reference: A name, which is taken away; or an id, which deletes the image.
+            force: Delete although stopped containers use it, or although it has several names.
+            uses: The containers that there are; by default those that :meth:`hold` knows.
+
+        Raises:
+            ImageNotFoundError: There is no such image.
+            ImageConflictError: It is in use; the message says by what, and whether force helps.
+        """
+        from cellcrate_runtime.images.removal import remove
+
+        return remove(self, reference, force, self.holds.uses() if uses is None else list(uses))
+
+    def hold(self, container_id: str, image: Image) -> None:
+        """Keep an image's layers for a container, whatever becomes of the image."""
+        self.holds.take(container_id, image)
+
+    def held_dirs(self, container_id: str) -> list[Path]:
+        """The folders of a container's layers, topmost first, also if its image was removed.
+
+        Raises:
+            ImageNotFoundError: The container holds nothing, or what it holds is gone.
+            The same as :meth:`lower_dirs`, where layers have to be unpacked again.
+        """
+        hold = self.holds.get(container_id)
+        if all(self.layers.has(diff_id) for diff_id in hold.diff_ids):
+            return [self.layers.path(diff_id) for diff_id in reversed(hold.diff_ids)]
+        return self.lower_dirs(self.get(hold.image_id))
+
+    def release(self, container_id: str) -> None:
+        """Let go what :meth:`hold` keeps. What nothing needs any more is deleted by `collect`."""
+        self.holds.release(container_id)
+
+    def collect(self) -> int:
+        """Delete blobs and layers that no image and no container needs; return the bytes freed.
+
+        Does nothing while somebody is adding images: the next call finds the same.
+        """
+        from cellcrate_runtime.images.removal import collect
+
+        return collect(self)[1]
+
+    def ensure_base(self, progress: Callable[[str], None] | None = None) -> Image:
+        """Return the base image, packing it from this machine's programs on first use.
+
+        Raises:
+            PackError: This machine lacks something that the image cannot do without.
+        """
+        from cellcrate_runtime.images.packer.base import ensure_base
+
+        return ensure_base(self, progress or (lambda _: None))
+
+    def lower_dirs(self, image: Image) -> list[Path]:
+        """The folders of an image's layers, topmost first, as overlayfs takes them.
+
+        Layers that are not there are unpacked now.
+
+        Raises:
+            CorruptContentError: A blob was changed on disk.
+            InvalidArchiveError: A layer is not an archive, or would write outside its folder.
+            ImageError: A layer cannot be unpacked on this machine.
+        """
+        return self.unpack(image.manifest_digest)[::-1]
+
+    def unpack(self, manifest_digest: str) -> list[Path]:
+        """Unpack the layers of a manifest that is in the store; return them bottom first.
+
+        Raises:
+            The same as :meth:`lower_dirs`.
+        """
+        manifest, config = self._parse(manifest_digest)
+        pairs = zip(manifest.layers, config.rootfs.diff_ids, strict=True)
+        return [self._ensure_layer(layer, diff_id) for layer, diff_id in pairs]
+
+    def history(self, image: Image) -> list[HistoryStep]:
+        """How an image came about, newest step first, with the bytes that each step added."""
+        sizes = iter([self._layer_size(pair) for pair in _pairs(image)])
+        steps = [
+            HistoryStep(step, 0 if step.empty_layer else next(sizes, 0))
+            for step in image.config.history or []
+        ]
+        if steps:
+            steps[-1] = replace(steps[-1], image_id=image.id, tags=image.repo_tags)
+        return steps[::-1]
+
+    def save(self, references: Sequence[str], output: Writable) -> None:
+        """Write images as one archive that ``docker load`` and ``podman load`` read.
+
+        Raises:
+            ImageNotFoundError: One of them is not in the store; nothing has been written then.
+        """
+        from cellcrate_runtime.images.archive_save import save
+
+        save(self, references, output)
+
+    def load(self, source: Readable) -> list[Loaded]:
+        """Read an archive that ``docker save``, ``podman save`` or :meth:`save` wrote.
+
+        Raises:
+            InvalidArchiveError: It is no such archive. Nothing is kept of it.
+            CorruptContentError: Something in it is damaged. Nothing is kept of it.
+        """
+        from cellcrate_runtime.images.archive_load import load
+
+        return load(self, source)
+
+    def disk_usage(self) -> DiskUsage:
+        """What images take on disk."""
+        images = self.images()
+        sizes = {layer: self._layer_size(pair) for i in images for layer, pair in _by_layer(i)}
+        holders = [layer for image in images for layer in set(image.diff_ids)]
+        return DiskUsage(
+            layers_size=sum(sizes.values()),
+            blobs_size=sum(self.blobs.size(digest) for digest in self.blobs.all()),
+            shared_sizes={
+                image.id: sum(sizes[d] for d in set(image.diff_ids) if holders.count(d) > 1)
+                for image in images
+            },
+        )
+
+    @contextlib.contextmanager
+    def adding(self) -> Iterator[None]:
+        """Hold off the collector while content is added that no image names yet.
+
+        What was added is collected if the block fails, so that nothing half-done stays.
+        """
+        try:
+            with locked(self.content_lock, shared=True):
+                yield
+        except BaseException:
+            # What failed is of more interest than that this fails as well.
+            with contextlib.suppress(ImageError, OSError):
+                self.collect()
+            raise
+
+    def image_id(self, manifest_digest: str) -> str:
+        """The id of the image that a manifest in the store describes."""
+        return self._parse(manifest_digest)[0].config.digest
+
+    def blobs_of(self, manifest_digest: str) -> list[str]:
+        """The digests of the blobs that a manifest in the store points at."""
+        manifest = self._parse(manifest_digest)[0]
+        return [manifest.config.digest, *(layer.digest for layer in manifest.layers)]
+
+    def _image(self, rows: Sequence[Row]) -> Image:
+        """Put an image together from all of its rows in the table."""
+        manifest, config = self._parse(rows[0].digest)
+        pairs = zip(manifest.layers, config.rootfs.diff_ids, strict=True)
+        return Image(
+            id=manifest.config.digest,
+            references=tuple(parse(row.reference) for row in rows if row.reference),
+            config=config,
+            manifest=manifest,
+            manifest_digest=rows[0].digest,
+            size=sum(self._layer_size(pair) for pair in pairs),
+        )
+
+    def _parse(self, manifest_digest: str) -> tuple[Manifest, ImageConfig]:
+        """Read and check a manifest and its configuration; both never change."""
+        known = self._parsed.get(manifest_digest)
+        if known is not None:
+            return known
+        manifest = decode(Manifest, self.blobs.read(manifest_digest))
+        config = decode(ImageConfig, self.blobs.read(manifest.config.digest))
+        if len(manifest.layers) != len(config.rootfs.diff_ids):
+            raise InvalidArchiveError(
+                f"the image {manifest.config.digest} has {len(manifest.layers)} layers, and its "
+                f"configuration names {len(config.rootfs.diff_ids)}."
+            )
+        self._parsed[manifest_digest] = manifest, config
+        return manifest, config
+
+    def _layer_size(self, layer: tuple[Descriptor, str]) -> int:
+        descriptor, diff_id = layer
+        info = self.layers.info(diff_id)
+        return info.size if info else descriptor.size
+
+    def _ensure_layer(self, descriptor: Descriptor, diff_id: str) -> Path:
+        if self.layers.has(diff_id):
+            return self.layers.path(diff_id)
+        with self.adding():
+            return self.layers.ensure(
+                diff_id, lambda folder: self._unpack(descriptor.digest, diff_id, folder)
+            )
+
+    def _unpack(self, blob: str, diff_id: str, folder: Path) -> LayerInfo:
+        """Unpack a blob, checking both its own digest and that of the archive inside it."""
+        with self.blobs.reading(blob) as packed:
+            try:
+                with (
+                    decompressed(packed) as archive,
+                    HashingReader(archive, diff_id, f"the layer in blob {blob}") as checked,
+                ):
+                    info = unpack_layer(checked, folder)
+                    checked.drain()
+            except (zlib.error, EOFError, gzip.BadGzipFile, InvalidArchiveError) as error:
+                # A damaged blob shows first as bad compression or a bad archive: say the cause.
+                packed.drain()
+                if isinstance(error, InvalidArchiveError):
+                    raise
+                raise InvalidArchiveError(f"the layer {blob} cannot be read: {error}") from error
+            packed.drain()
+        return info
+
+
+def _pairs(image: Image) -> list[tuple[Descriptor, str]]:
+    return list(zip(image.manifest.layers, image.diff_ids, strict=True))
+
+
+def _by_layer(image: Image) -> list[tuple[str, tuple[Descriptor, str]]]:
+    return [(pair[1], pair) for pair in _pairs(image)]
+
+
+def _media_type(manifest: Manifest) -> str:
+    kind = manifest.media_type
+    return kind if kind in MANIFEST_TYPES and kind else MediaType.MANIFEST

@@ -1,0 +1,1 @@
+"""The OCI runtime specification: a bundle becomes a process behind walls."""

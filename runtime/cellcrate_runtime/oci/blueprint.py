@@ -1,0 +1,102 @@
+"""Work out, before the fork, everything that a process needs to know after it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+from cellcrate_runtime.linux import namespaces
+from cellcrate_runtime.oci import cgroup_mounts, mounts, privileges, rootfs
+from cellcrate_runtime.oci.consoles import Stdio
+from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.further_process import FurtherPlan
+from cellcrate_runtime.oci.identity import MappingNamespaces, outside_id
+from cellcrate_runtime.oci.plan import Plan
+from cellcrate_runtime.oci.spec import Linux, Process, Spec
+
+__all__ = ["plan_first", "plan_further"]
+
+
+def plan_first(
+    spec: Spec,
+    root_path: str,
+    stdio: Stdio | None,
+    init: bool,
+    userns_fd: int | None,
+    held: ExitStack,
+) -> Plan:
+    """The plan of a container's first process.
+
+    Args:
+        held: Closes what the plan holds open, which the parent does not need after the fork.
+
+    Raises:
+        OCIError: Something that the configuration takes from the host is not there.
+    """
+    process, linux = spec.process or Process(cwd="/"), spec.linux or Linux()
+    rights = privileges.prepare(process, linux.seccomp)
+    try:
+        root = rootfs.open_root(root_path)
+    except OSError as error:
+        raise OCIError.from_os_error(error, "cannot open the root file system") from error
+    held.callback(os.close, root)
+    has_identity = any(namespace.type == "user" for namespace in linux.namespaces)
+    return Plan(
+        spec=spec,
+        process=process,
+        linux=linux,
+        new=frozenset(n.type for n in linux.namespaces if not n.path),
+        has_identity=has_identity,
+        may_make_nodes=not has_identity and namespaces.in_initial_user_namespace(),
+        root=root,
+        mounts=_prepared(spec, linux, userns_fd, held),
+        privileges=rights,
+        stdio=stdio,
+        init=init,
+    )
+
+
+def _prepared(
+    spec: Spec, linux: Linux, userns_fd: int | None, held: ExitStack
+) -> list[mounts.PreparedMount]:
+    mappings = MappingNamespaces(linux, userns_fd)
+    prepared = []
+    owner = _owner_of_nodes(linux)
+    try:
+        for place, mount in enumerate(spec.mounts):
+            if owner is not None and mounts.is_dev(mount) and mount.type == "tmpfs":
+                ready = mounts.prepare_dev(mount, owner, linux, spec.mounts[place + 1 :])
+            else:
+                ready = mounts.prepare(mount, mappings)
+            held.callback(ready.close)
+            prepared.append(ready)
+            if mount.type in ("cgroup", "cgroup2"):
+                cgroup_mounts.remember_layout()
+    finally:
+        for descriptor in mappings.made:
+            os.close(descriptor)
+    return prepared
+
+
+def _owner_of_nodes(linux: Linux) -> tuple[int, int] | None:
+    """The container's root as the host sees it, where this process may make nodes for it."""
+    if os.geteuid() != 0 or not namespaces.in_initial_user_namespace():
+        return None
+    if any(device.path.rpartition("/")[0] != "/dev" for device in linux.devices):
+        return None  # some are elsewhere, and made inside: then all are
+    uid, gid = outside_id(linux.uid_mappings, 0), outside_id(linux.gid_mappings, 0)
+    joins_identity = any(n.type == "user" and n.path for n in linux.namespaces)
+    if uid is None or gid is None or (joins_identity and not linux.uid_mappings):
+        return None
+    return uid, gid
+
+
+def plan_further(process: Process, spec: Spec, stdio: Stdio | None) -> FurtherPlan:
+    """The plan of one more process in a running container."""
+    linux = spec.linux or Linux()
+    return FurtherPlan(
+        process=process,
+        privileges=privileges.prepare(process, linux.seccomp),
+        has_identity=any(namespace.type == "user" for namespace in linux.namespaces),
+        stdio=stdio,
+    )

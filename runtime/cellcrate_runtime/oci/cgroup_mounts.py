@@ -1,0 +1,114 @@
+"""``/sys/fs/cgroup`` in a container: its own group, as the top of the tree.
+
+In a cgroup namespace of its own a container sees its group as the root of every tree that is
+mounted (cgroup_namespaces(7)). Folders are as on the host: one tree (v2), a folder for each
+controller (v1), or both (hybrid).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+
+from cellcrate_runtime.linux import mounts, safe_paths
+
+__all__ = ["mount_at", "remember_layout"]
+
+_TOP = "/sys/fs/cgroup"
+_SAFE = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+
+
+@dataclass(frozen=True)
+class _Hierarchy:
+    """One mounted tree: the folder's name, the file system's type, and its options."""
+
+    folder: str
+    type: str
+    options: str
+    links: tuple[str, ...] = ()
+
+
+@functools.cache
+def remember_layout() -> tuple[_Hierarchy, ...]:
+    """How the host has its trees mounted; empty where there is the v2 tree alone.
+
+    Read once, before the first container, since it does not change while the machine runs.
+    """
+    found = []
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            fields, _, rest = line.partition(" - ")
+            type_, _, options = rest.split(maxsplit=2)
+            place = fields.split(" ", 5)[4]
+            if type_ not in ("cgroup", "cgroup2") or not place.startswith(_TOP + "/"):
+                continue
+            folder = place.removeprefix(_TOP + "/")
+            found.append(_hierarchy(folder, type_, options.strip()))
+    return tuple(found)
+
+
+def _hierarchy(folder: str, type_: str, options: str) -> _Hierarchy:
+    if type_ == "cgroup2":
+        return _Hierarchy(folder, type_, "")
+    words = [word for word in options.split(",") if word not in ("rw", "ro", "xattr")]
+    words = [word for word in words if not word.startswith(("release_agent=", "clone_children"))]
+    links = tuple(words) if len(words) > 1 else ()
+    if all(word.startswith("name=") for word in words):
+        words.insert(0, "none")
+    return _Hierarchy(folder, type_, ",".join(words), links)
+
+
+def mount_at(root: int, place: int, destination: str, flags: int) -> None:
+    """Mount the container's group on the open folder ``place``, which is ``destination``."""
+    layout = remember_layout()
+    if not layout:
+        _mount_unified(place, flags)
+        return
+    options = "mode=755,size=64k"
+    mounts.mount_here("tmpfs", place, "tmpfs", _SAFE, options)
+    top = safe_paths.open_inside(root, destination, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for hierarchy in layout:
+            _mount_hierarchy(top, hierarchy, flags)
+        if flags & mounts.MS_RDONLY:
+            mounts.set_attributes(top, set_=mounts.ATTR_RDONLY)
+    finally:
+        os.close(top)
+
+
+def _mount_unified(place: int, flags: int) -> None:
+    try:
+        mounts.mount_here("cgroup2", place, "cgroup", flags)
+    except PermissionError:
+        # The host's cgroup namespace is the container's, and belongs to another user namespace.
+        _take(place, _TOP, flags)
+
+
+def _mount_hierarchy(top: int, hierarchy: _Hierarchy, flags: int) -> None:
+    os.fchdir(top)
+    os.mkdir(hierarchy.folder, 0o755)
+    try:
+        mounts.mount("cgroup", hierarchy.folder, hierarchy.type, flags, hierarchy.options)
+    except PermissionError:
+        place = os.open(hierarchy.folder, os.O_PATH | os.O_CLOEXEC)
+        try:
+            _take(place, f"{_TOP}/{hierarchy.folder}", flags)
+        finally:
+            os.close(place)
+    for link in hierarchy.links:
+        if link != hierarchy.folder:
+            os.symlink(hierarchy.folder, link)
+
+
+def _take(place: int, source: str, flags: int) -> None:
+    """Mount what the host has, read-only if asked."""
+    tree = mounts.open_tree(source, clone=True, recursive=True)
+    try:
+        set_ = mounts.ATTR_NOSUID | mounts.ATTR_NODEV | mounts.ATTR_NOEXEC
+        if flags & mounts.MS_RDONLY:
+            set_ |= mounts.ATTR_RDONLY
+        mounts.set_attributes(tree, set_=set_, recursive=True)
+        mounts.attach(tree, place)
+    finally:
+        os.close(tree)

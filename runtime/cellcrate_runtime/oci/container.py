@@ -1,0 +1,167 @@
+"""From a configuration to the first process of a container, and to further processes in it.
+
+Life of a container's first process: :func:`create` leaves it waiting just before ``execve``, with
+all walls up, so that its network can be attached and its watchers can be ready;
+:meth:`InitProcess.start` lets it go. Source: OCI runtime-spec 1.2, runtime.md, "Lifecycle".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from cellcrate_runtime.linux import process_title
+from cellcrate_runtime.oci import first_process, further_process, joining, limits, validate
+from cellcrate_runtime.oci.blueprint import plan_first, plan_further
+from cellcrate_runtime.oci.channel import IDENTITY
+from cellcrate_runtime.oci.consoles import Stdio, give_to
+from cellcrate_runtime.oci.identity import outside_id, write_mappings
+from cellcrate_runtime.oci.making import CgroupMember, in_new_namespaces, through_go_between
+from cellcrate_runtime.oci.plan import Plan
+from cellcrate_runtime.oci.spare import Spare, make_spare
+from cellcrate_runtime.oci.spec import Linux, Process, Spec
+from cellcrate_runtime.oci.waiting import InitProcess, undone_on_failure
+
+__all__ = [
+    "CgroupMember",
+    "ExecProcess",
+    "InitProcess",
+    "Spare",
+    "Stdio",
+    "create",
+    "execute",
+    "make_spare",
+]
+
+ExecProcess = InitProcess
+
+
+def create(
+    spec: Spec,
+    *,
+    rootfs: str,
+    stdio: Stdio | None,
+    cgroup: CgroupMember | None,
+    init: bool = False,
+    userns_fd: int | None = None,
+    is_valid: bool = False,
+    spare: Spare | None = None,
+) -> InitProcess:
+    """Make a container's first process, walls complete, waiting just before its program.
+
+    The caller must be single-threaded, and should be in a mount namespace of its own.
+
+    Args:
+        spec: The configuration.
+        rootfs: The folder that becomes ``/``, already mounted; ``spec.root.path`` is not looked at.
+        stdio: Descriptors for the program. Not used with ``process.terminal``: the program gets a
+            terminal of the container's own devpts, whose master is ``InitProcess.console``.
+            Without either it gets /dev/null.
+        cgroup: Joined before the cgroup namespace is made, to become that namespace's root.
+        init: Keep a small process as PID 1 that reaps orphans, forwards signals, and passes the
+            program's exit status on.
+        userns_fd: A user namespace with the container's id mappings, for mounts with the option
+            ``idmap``; where it is None one is made for them.
+        is_valid: ``spec`` has passed :func:`cellcrate_runtime.oci.validate.validate` already.
+        spare: A process made in advance, which becomes this one if it fits, and else is given up.
+
+    Raises:
+        OCIError: Something failed, said with its reason; no process, mount or descriptor remains.
+        CgroupError: The process could not be put into ``cgroup``; nothing remains.
+    """
+    with _given_up_on_failure(spare), ExitStack() as held:
+        if not is_valid:
+            validate.validate(spec)
+        if init:
+            process_title.title_area()  # while there is a /proc to read it from
+        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held)
+        _give_stdio(plan.process, plan.linux, stdio)
+        made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
+        with undone_on_failure(made) as maker:
+            maker.tell(IDENTITY)
+            made.console = maker.hear_ready()
+            limits.set_rlimits(made.pid, plan.process)
+        return made
+
+
+def _taken(spare: Spare | None, plan: Plan, cgroup: CgroupMember | None) -> InitProcess | None:
+    """The spare, if there is one that can become what is planned."""
+    if spare is None:
+        return None
+    if not spare.become(plan):
+        spare.process.abort()
+        return None
+    if cgroup is not None:
+        cgroup.add(spare.process.pid)
+    limits.set_oom_score_adj(spare.process.pid, plan.process)
+    return spare.process
+
+
+@contextmanager
+def _given_up_on_failure(spare: Spare | None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if spare is not None:
+            spare.process.abort()
+        raise
+
+
+def _born(plan: Plan, cgroup: CgroupMember | None, held: ExitStack) -> InitProcess:
+    """A new process."""
+    live = partial(first_process.become, plan)
+    joins = joining.of_paths(plan.linux.namespaces)
+    held.callback(joins.close)
+    if joins.entries:
+        made = through_go_between(joins, plan.clone_flags, live, plan.process, cgroup)
+    else:
+        made = in_new_namespaces(plan.clone_flags, live, cgroup)
+    with undone_on_failure(made):
+        if not joins.entries:
+            limits.set_oom_score_adj(made.pid, plan.process)
+        if "user" in plan.new:
+            write_mappings(made.pid, plan.linux.uid_mappings, plan.linux.gid_mappings)
+    return made
+
+
+def execute(
+    init_pid: int,
+    process: Process,
+    *,
+    spec: Spec,
+    stdio: Stdio | None,
+    cgroup: CgroupMember | None,
+) -> ExecProcess:
+    """Make one more process in a running container, waiting just before it executes its program.
+
+    Args:
+        init_pid: The container's first process, as the caller sees it.
+        process: The program; its user is numbers, as ``resolve_user`` gives them.
+        spec: The container's configuration: its namespaces and seccomp filter.
+        stdio: As for :func:`create`.
+        cgroup: The container's control group, joined first.
+
+    Raises:
+        OCIError: Something failed, or the container is gone; no process or descriptor remains.
+    """
+    validate.validate_process(process)
+    plan = plan_further(process, spec, stdio)
+    linux = spec.linux or Linux()
+    _give_stdio(process, linux, stdio)
+    joins = joining.of_process(init_pid, [namespace.type for namespace in linux.namespaces])
+    try:
+        live = partial(further_process.become, plan)
+        made = through_go_between(joins, 0, live, process, cgroup)
+    finally:
+        joins.close()
+    with undone_on_failure(made) as maker:
+        made.console = maker.hear_ready()
+        limits.set_rlimits(made.pid, process)
+    return made
+
+
+def _give_stdio(process: Process, linux: Linux, stdio: Stdio | None) -> None:
+    uid = outside_id(linux.uid_mappings, process.user.uid)
+    if stdio is not None and uid is not None:
+        give_to(uid, stdio)

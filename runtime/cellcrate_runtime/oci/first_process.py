@@ -1,0 +1,135 @@
+"""The container's first process, from its birth in new namespaces to its program.
+
+This runs in the child of a fork. It has the maker's memory and descriptors, and nobody to return
+to: every way out is the program, or ``os._exit``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+from cellcrate_runtime.linux import credentials, interfaces, namespaces, processes
+from cellcrate_runtime.oci import consoles, rootfs, sysctls, users
+from cellcrate_runtime.oci.channel import IDENTITY, ProcessEnd
+from cellcrate_runtime.oci.last_steps import finish
+from cellcrate_runtime.oci.plan import MADE_FIRST, MADE_LATE, Plan, read_plan
+
+__all__ = ["become", "become_root", "become_what_is_planned", "guarded"]
+
+
+def guarded(channel: ProcessEnd, live: Callable[[], object]) -> NoReturn:
+    """Live this process's life; what goes wrong in it is told to the maker, and ends it."""
+    try:
+        gc.disable()
+        processes.reset_signals()
+        live()
+    except BaseException as error:
+        try:
+            channel.say_failed(error)
+        finally:
+            os._exit(1)
+    os._exit(0)
+
+
+def become(plan: Plan, channel: ProcessEnd) -> None:
+    """Build the walls, wait for the start, and become the program."""
+    _settle_in(plan.new, channel)
+    _live(plan, channel)
+
+
+def become_what_is_planned(
+    new: frozenset[str], rehearse: Callable[[], None], channel: ProcessEnd
+) -> None:
+    """The same for a process that is made in advance, and sent its plan when there is one."""
+    # It may wait for long, and what is open in its maker is none of its business.
+    processes.close_all_but(channel.fd)
+    _settle_in(new, channel)
+    rehearse()
+    _live(read_plan(*channel.wait_for_plan()), channel)
+
+
+def _live(plan: Plan, channel: ProcessEnd) -> None:
+    _take_place(plan, channel)
+    channel.wait_for(IDENTITY)
+    _take_identity(plan, channel)
+    console = _build_walls(plan, channel)
+    finish(plan.process, plan.privileges, channel, console, init=plan.init)
+
+
+def _settle_in(new: frozenset[str], channel: ProcessEnd) -> None:
+    """What needs neither an identity nor a plan."""
+    channel.doing = "cannot lead a session"
+    os.setsid()
+    if first := new & MADE_FIRST:
+        channel.doing = f"cannot make new namespaces ({', '.join(sorted(first))})"
+        namespaces.unshare(namespaces.flags_of(first))
+    if "network" in new:
+        channel.doing = "cannot bring the loopback interface up"
+        interfaces.bring_loopback_up()
+    # Still as the host's root, whose quota of keys is not used up by two hundred containers.
+    channel.doing = "cannot make a session keyring"
+    processes.join_new_session_keyring()
+
+
+def _take_place(plan: Plan, channel: ProcessEnd) -> None:
+    """What needs no identity, done while the maker writes the id mappings and the cgroup."""
+    if plan.spec.hostname:
+        channel.doing = f"cannot set the host name {plan.spec.hostname!r}"
+        namespaces.set_hostname(plan.spec.hostname)
+    if plan.spec.domainname:
+        channel.doing = f"cannot set the domain name {plan.spec.domainname!r}"
+        namespaces.set_domainname(plan.spec.domainname)
+    # Before the change of user, which closes the file that the offsets are written to.
+    if "time" in plan.new:
+        channel.doing = "cannot make a time namespace with linux.timeOffsets"
+        offsets = plan.linux.time_offsets.items()
+        namespaces.enter_new_time_namespace({c: (o.secs, o.nanosecs) for c, o in offsets})
+    channel.doing = "cannot mount the root file system"
+    namespaces.unshare(namespaces.FLAGS["mount"])
+    rootfs.attach_root(plan.root, plan.linux.rootfs_propagation)
+
+
+def _take_identity(plan: Plan, channel: ProcessEnd) -> None:
+    """Become root of the user namespace, and enter the namespaces that need the cgroup or root."""
+    if plan.has_identity:
+        channel.doing = "cannot become root of the user namespace"
+        become_root()
+    processes.hide_from_others()
+    if late := plan.new & MADE_LATE:
+        channel.doing = f"cannot make new namespaces ({', '.join(sorted(late))})"
+        namespaces.unshare(namespaces.flags_of(late))
+
+
+def become_root() -> None:
+    """Take the id 0 of this user namespace, and leave the groups of outside."""
+    # Where setgroups is denied, the maker's groups are its user's own.
+    with contextlib.suppress(PermissionError):
+        credentials.set_groups([])
+    credentials.become(0, 0)
+
+
+def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
+    """Build the file system and enter it; the master of the terminal, if there is one."""
+
+    def doing(what: str) -> None:
+        channel.doing = what
+
+    os.umask(0)
+    rootfs.build(
+        plan.root, plan.linux, plan.mounts, may_make_nodes=plan.may_make_nodes, doing=doing
+    )
+    channel.doing = "cannot set linux.sysctl"
+    sysctls.set_sysctls(plan.linux.sysctl)
+    channel.doing = "cannot make the working directory"
+    rootfs.make_working_directory(plan.root, plan.process.cwd)
+    channel.doing = "cannot open a terminal"
+    master = consoles.provide(plan.root, plan.process, plan.stdio, as_console=True)
+    channel.doing = "cannot enter the root file system"
+    users.complete_environment(plan.root, plan.process)
+    read_only = plan.spec.root is not None and plan.spec.root.readonly
+    rootfs.enter(plan.root, read_only=read_only, propagation=plan.linux.rootfs_propagation)
+    return master

@@ -1,0 +1,76 @@
+"""What a first process and one that joins a running container end with: from rights to program."""
+
+from __future__ import annotations
+
+import os
+
+from cellcrate_runtime.linux import process_title, processes
+from cellcrate_runtime.oci import privileges, programs, reaper
+from cellcrate_runtime.oci.channel import START, ProcessEnd
+from cellcrate_runtime.oci.privileges import Privileges
+from cellcrate_runtime.oci.spec import Process
+
+__all__ = ["finish"]
+
+_DEFAULT_UMASK = 0o022
+_FAILED = 127
+
+
+def finish(
+    process: Process,
+    rights: Privileges,
+    channel: ProcessEnd,
+    console: int | None,
+    *,
+    init: bool = False,
+) -> None:
+    """Give up what is not the program's, say that all is ready, wait, and execute it.
+
+    Args:
+        process: The program.
+        rights: What it may do.
+        channel: To the maker.
+        console: The master of its terminal, handed over to the maker.
+        init: Whether this process stays, with the program as its child.
+    """
+    channel.doing = "cannot set process.ioPriority"
+    if process.io_priority is not None:
+        processes.set_io_priority(process.io_priority.class_, process.io_priority.priority)
+    umask = process.user.umask
+    os.umask(_DEFAULT_UMASK if umask is None else umask)
+    channel.doing = "cannot give up rights"
+    privileges.drop(rights, process.cwd)
+    # After the change of user, which undoes it.
+    processes.die_with_parent()
+    channel.say_ready(console)
+    # From here on there is no descriptor that leads to the host (but the channel, a socket).
+    processes.close_all_but(channel.fd)
+    channel.wait_for(START)
+    channel.doing = "cannot load the seccomp filter"
+    if rights.no_new_privileges:
+        privileges.load_filter(rights)
+    channel.doing = "cannot start"
+    if init:
+        _start_under_reaper(process, channel)
+    else:
+        _become(process)
+
+
+def _become(process: Process) -> None:
+    processes.block_signals(processes.NO_SIGNALS)
+    programs.become_program(process.args, programs.environment(process.env))
+
+
+def _start_under_reaper(process: Process, channel: ProcessEnd) -> None:
+    area = process_title.title_area()
+    program = os.fork()
+    if program:
+        os.close(channel.fd)
+        process_title.set_title(area, " ".join(["init --", *process.args]))
+        os._exit(reaper.accompany(program))
+    try:
+        reaper.lead_foreground(terminal=process.terminal)
+        _become(process)
+    except BaseException as error:
+        channel.say_failed(error)
+        os._exit(_FAILED)

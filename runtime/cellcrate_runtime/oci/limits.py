@@ -1,0 +1,67 @@
+"""Limits and scores of a process that only somebody outside of the container may set."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.spec import Process, RLimit
+
+__all__ = ["RLIMITS", "set_oom_score_adj", "set_rlimits"]
+
+# asm-generic/resource.h; Python has no name for one of them.
+RLIMITS: dict[str, int] = {
+    name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")
+} | {"RLIMIT_LOCKS": 10, "RLIMIT_RTTIME": 15}
+RLIMITS.pop("RLIMIT_OFILE", None)  # an old name that the specification does not have
+
+
+def set_oom_score_adj(pid: int, process: Process) -> None:
+    """Set how readily the out-of-memory killer picks a process (proc(5), oom_score_adj).
+
+    A score lower than the caller's own takes CAP_SYS_RESOURCE of the host's root. Without it the
+    process keeps the caller's score, which is what Docker does when it runs without root.
+    """
+    if process.oom_score_adj is None:
+        return
+    path = f"/proc/{pid}/oom_score_adj"
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(file, str(process.oom_score_adj).encode())
+        finally:
+            os.close(file)
+    except PermissionError:
+        pass
+    except OSError as error:
+        raise OCIError.from_os_error(error, "cannot set process.oomScoreAdj") from error
+
+
+def set_rlimits(pid: int, process: Process) -> None:
+    """Set the resource limits of a process (prlimit(2)).
+
+    Raises:
+        OCIError: A limit is above the present hard limit, and the caller may not raise that.
+    """
+    for limit in process.rlimits:
+        _set_rlimit(pid, limit)
+
+
+def _set_rlimit(pid: int, limit: RLimit) -> None:
+    number = RLIMITS[limit.type]
+    try:
+        resource.prlimit(pid, number, (_number(limit.soft), _number(limit.hard)))
+    except PermissionError as error:
+        highest = resource.prlimit(pid, number)[1]
+        raise OCIError(
+            f"cannot set {limit.type} to {limit.hard}: the highest that may be set here is "
+            f"{highest}. Ask for less, or raise the hard limit of whoever starts the engine",
+            "permission",
+            error.errno or 0,
+        ) from error
+
+
+def _number(value: int) -> int:
+    """As Python has it: -1 is no limit, for which the kernel has all bits set."""
+    return resource.RLIM_INFINITY if value == (1 << 64) - 1 else value

@@ -1,0 +1,55 @@
+"""Paths that a container may not read, or may not write (``maskedPaths``, ``readonlyPaths``)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+from cellcrate_runtime.linux import mounts, safe_paths
+
+__all__ = ["hide", "make_read_only"]
+
+_NOTHING_IN_IT = mounts.MS_RDONLY | mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+
+
+def hide(root: int, paths: Iterable[str]) -> None:
+    """Cover files with /dev/null and folders with an empty one; what is not there is skipped."""
+    empty: int | None = None
+    for path, place in _existing(root, paths):
+        if not stat.S_ISDIR(os.fstat(place).st_mode):
+            _cover(place, mounts.open_tree("/dev/null", clone=True))
+        elif empty is None:
+            mounts.mount_here("tmpfs", place, "tmpfs", _NOTHING_IN_IT, "size=0k,nr_inodes=1")
+            empty = safe_paths.open_inside(root, path)
+        else:
+            _cover(place, mounts.open_tree("", at=empty, clone=True))
+    if empty is not None:
+        os.close(empty)
+
+
+def make_read_only(root: int, paths: Iterable[str]) -> None:
+    """Mount files and folders over themselves, read-only; what is not there is skipped."""
+    for _, place in _existing(root, paths):
+        tree = mounts.open_tree("", at=place, clone=True, recursive=True)
+        mounts.set_attributes(tree, set_=mounts.ATTR_RDONLY, recursive=True)
+        _cover(place, tree)
+
+
+def _cover(place: int, tree: int) -> None:
+    try:
+        mounts.attach(tree, place)
+    finally:
+        os.close(tree)
+
+
+def _existing(root: int, paths: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for path in paths:
+        try:
+            place = safe_paths.open_inside(root, path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            yield path, place
+        finally:
+            os.close(place)

@@ -1,0 +1,149 @@
+"""What a program may do: its user, capabilities, and system calls; given up step by step."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+
+from cellcrate_runtime.linux import capabilities, credentials, processes, safe_paths, seccomp
+from cellcrate_runtime.linux.capabilities import CapabilitySets
+from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.spec import Capabilities, Process
+
+__all__ = ["Privileges", "drop", "load_filter", "prepare"]
+
+
+@dataclass(frozen=True)
+class Privileges:
+    """A process's rights, worked out before the fork."""
+
+    uid: int
+    gid: int
+    groups: list[int]
+    capabilities: CapabilitySets
+    no_new_privileges: bool
+    filter: bytes | None = field(default=None, repr=False)
+    filter_flags: int = 0
+
+
+def prepare(process: Process, profile: seccomp.Seccomp | None) -> Privileges:
+    """Work out what ``process`` may do.
+
+    Raises:
+        OCIError: The seccomp profile cannot be compiled.
+    """
+    program, flags = None, 0
+    if profile is not None:
+        try:
+            program, flags = seccomp.compile(profile), seccomp.flags(profile)
+        except seccomp.SeccompError as error:
+            raise OCIError(f"linux.seccomp: {error}", "invalid") from error
+    return Privileges(
+        uid=process.user.uid,
+        gid=process.user.gid,
+        groups=process.user.additional_gids,
+        capabilities=_sets(process.capabilities or Capabilities()),
+        no_new_privileges=process.no_new_privileges,
+        filter=program,
+        filter_flags=flags,
+    )
+
+
+def _sets(names: Capabilities) -> CapabilitySets:
+    return CapabilitySets(
+        bounding=capabilities.mask(names.bounding),
+        permitted=capabilities.mask(names.permitted),
+        effective=capabilities.mask(names.effective),
+        inheritable=capabilities.mask(names.inheritable),
+        ambient=capabilities.mask(names.ambient),
+    )
+
+
+def drop(privileges: Privileges, cwd: str) -> None:
+    """Become the program's user, with its capabilities, in its working directory.
+
+    The order is what makes it possible: each step needs a right that a later one takes away.
+    """
+    if not privileges.no_new_privileges:
+        # Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it goes next.
+        load_filter(privileges)
+    capabilities.drop_bounding(privileges.capabilities.bounding)
+    entered = _enter(cwd)
+    capabilities.keep_across_user_change(True)
+    _set_groups(privileges.groups)
+    _become(privileges.uid, privileges.gid)
+    capabilities.keep_across_user_change(False)
+    _take_available(privileges.capabilities)
+    if not entered and not _enter(cwd):
+        raise OCIError(f"the working directory {cwd!r} is closed to the user", "permission")
+    if privileges.no_new_privileges:
+        processes.forbid_new_privileges()
+
+
+def load_filter(privileges: Privileges) -> None:
+    """Load the seccomp filter, if there is one."""
+    if privileges.filter is not None:
+        seccomp.load(privileges.filter, privileges.filter_flags)
+
+
+def _enter(cwd: str) -> bool:
+    """Go to the working directory; False if these rights do not allow it.
+
+    ``/proc/<pid>/fd`` and its like are refused on the way: they could lead to a folder of the host
+    that is still open here (CVE-2024-21626).
+    """
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        folder = safe_paths.open_inside(root, cwd, os.O_PATH | os.O_DIRECTORY)
+        try:
+            os.fchdir(folder)
+        finally:
+            os.close(folder)
+    except PermissionError:
+        return False
+    except OSError as error:
+        raise OCIError.from_os_error(error, "cannot enter the working directory") from error
+    finally:
+        os.close(root)
+    return True
+
+
+def _set_groups(groups: list[int]) -> None:
+    try:
+        credentials.set_groups(groups)
+    except PermissionError:
+        # Denied where a user is mapped alone (user_namespaces(7)); there are no groups to give up.
+        if any(groups):
+            raise OCIError(
+                f"the groups {groups} cannot be set: this user namespace has one group only. Give "
+                "the user subordinate ids: usermod --add-subuids 100000-165535 "
+                "--add-subgids 100000-165535 USER",
+                "permission",
+            ) from None
+
+
+def _become(uid: int, gid: int) -> None:
+    try:
+        credentials.become(uid, gid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise OCIError(
+            f"the user {uid}:{gid} does not exist in this container's user namespace: its ids are "
+            "those of /proc/self/uid_map and gid_map. More of them come from /etc/subuid",
+            "invalid",
+        ) from None
+
+
+def _take_available(wanted: CapabilitySets) -> None:
+    """Set the capability sets, leaving out what the caller itself does not have."""
+    available = capabilities.permitted()
+    capabilities.apply(
+        CapabilitySets(
+            permitted=wanted.permitted & available,
+            effective=wanted.effective & wanted.permitted & available,
+            inheritable=wanted.inheritable & available,
+            ambient=wanted.ambient & wanted.permitted & wanted.inheritable & available,
+        )
+    )

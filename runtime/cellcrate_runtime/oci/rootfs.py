@@ -1,0 +1,99 @@
+"""The container's file system, built around its root and then entered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from cellcrate_runtime.linux import mounts, safe_paths
+from cellcrate_runtime.oci import devices, masks
+from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.mounts import PreparedMount, is_dev, perform
+from cellcrate_runtime.oci.spec import Linux
+
+__all__ = ["attach_root", "build", "enter", "open_root"]
+
+_PROPAGATION = {
+    "private": mounts.MS_PRIVATE,
+    "rprivate": mounts.MS_PRIVATE | mounts.MS_REC,
+    "slave": mounts.MS_SLAVE,
+    "rslave": mounts.MS_SLAVE | mounts.MS_REC,
+    "shared": mounts.MS_SHARED,
+    "rshared": mounts.MS_SHARED | mounts.MS_REC,
+    "unbindable": mounts.MS_UNBINDABLE,
+    "runbindable": mounts.MS_UNBINDABLE | mounts.MS_REC,
+}
+
+
+def open_root(path: str) -> int:
+    """The root as a detached, private mount of its own, opened before the container exists.
+
+    By then the container's root may not be able to reach the path, which is the caller's.
+    """
+    tree = mounts.open_tree(path, clone=True, recursive=True)
+    try:
+        mounts.set_attributes(tree, propagation=mounts.MS_PRIVATE, recursive=True)
+    except BaseException:
+        os.close(tree)
+        raise
+    return tree
+
+
+def attach_root(root: int, propagation: str) -> None:
+    """Give the root a place in this (new) mount namespace, where nothing made reaches the host.
+
+    Its place is on top of the host's root, the one folder that surely exists and can be reached.
+    """
+    slave = propagation in ("slave", "rslave")
+    reach = mounts.MS_SLAVE if slave else mounts.MS_PRIVATE
+    mounts.set_propagation("/", reach | mounts.MS_REC)
+    mounts.attach(root, "/")
+
+
+def build(
+    root: int,
+    linux: Linux,
+    prepared: Iterable[PreparedMount],
+    *,
+    may_make_nodes: bool,
+    doing: Callable[[str], None],
+) -> None:
+    """Mount everything below the root, make devices, hide and protect paths.
+
+    Args:
+        root: The attached root.
+        linux: The configuration.
+        prepared: Its mounts, in order.
+        may_make_nodes: Whether mknod(2) works here.
+        doing: Told what is being done, for messages.
+    """
+    dev: PreparedMount | None = None
+    for each in prepared:
+        destination = each.mount.destination
+        doing(f"cannot mount {each.mount.source or each.mount.type} at {destination}")
+        perform(root, each)
+        if is_dev(each.mount):
+            dev = each
+    doing("cannot make the devices of /dev")
+    if dev is None or dev.tree is None:
+        devices.make_devices(root, linux.devices, may_make_nodes=may_make_nodes)
+    elif not dev.has_devices and linux.devices:
+        raise OCIError("linux.devices: /dev is a bind mount, and its devices are the host's")
+    doing("cannot hide linux.maskedPaths")
+    masks.hide(root, linux.masked_paths)
+    doing("cannot protect linux.readonlyPaths")
+    masks.make_read_only(root, linux.readonly_paths)
+
+
+def make_working_directory(root: int, path: str) -> None:
+    """Make the folder that the program starts in, if it is missing."""
+    os.close(safe_paths.make_directory(root, path))
+
+
+def enter(root: int, *, read_only: bool, propagation: str) -> None:
+    """Make the root this process's ``/``; from here on nothing of the host has a path."""
+    if read_only:
+        mounts.set_attributes(root, set_=mounts.ATTR_RDONLY)
+    mounts.pivot_into(root)
+    if propagation:
+        mounts.set_propagation("/", _PROPAGATION[propagation])

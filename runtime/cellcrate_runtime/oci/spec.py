@@ -1,0 +1,205 @@
+"""The document that describes a container: ``config.json`` of an OCI bundle.
+
+Source: OCI runtime-spec 1.2, config.md and config-linux.md. Member names are the specification's,
+written in snake case; :func:`decode` and :func:`encode` translate.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from cellcrate_runtime.linux.cgroups.resources import Resources
+from cellcrate_runtime.linux.seccomp.profile import Seccomp
+
+__all__ = [
+    "Capabilities",
+    "ConsoleSize",
+    "Device",
+    "IDMapping",
+    "IOPriority",
+    "InvalidSpecError",
+    "Linux",
+    "Mount",
+    "Namespace",
+    "Process",
+    "RLimit",
+    "Root",
+    "Spec",
+    "TimeOffset",
+    "User",
+    "decode",
+    "encode",
+]
+
+
+class InvalidSpecError(ValueError):
+    """A ``config.json`` that is not JSON, or not what the specification allows."""
+
+
+class _Document(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """A JSON object with camelCase member names."""
+
+
+class ConsoleSize(_Document):
+    """The size of a terminal, in characters."""
+
+    height: int
+    width: int
+
+
+class User(_Document):
+    """Who the program runs as, inside the container."""
+
+    uid: int = 0
+    gid: int = 0
+    umask: int | None = None
+    additional_gids: list[int] = []
+
+
+class Capabilities(_Document):
+    """The five capability sets, as names such as ``CAP_CHOWN``; see capabilities(7)."""
+
+    effective: list[str] = []
+    bounding: list[str] = []
+    inheritable: list[str] = []
+    permitted: list[str] = []
+    ambient: list[str] = []
+
+
+class RLimit(_Document):
+    """One resource limit, such as ``RLIMIT_NOFILE``; see getrlimit(2)."""
+
+    type: str
+    soft: int
+    hard: int
+
+
+class IOPriority(_Document):
+    """The I/O scheduling class and priority; see ioprio_set(2)."""
+
+    class_: str = msgspec.field(name="class")
+    priority: int
+
+
+class Process(_Document):
+    """The program to run, and the rights it runs with."""
+
+    cwd: str
+    args: list[str] = []
+    env: list[str] = []
+    user: User = msgspec.field(default_factory=User)
+    terminal: bool = False
+    console_size: ConsoleSize | None = None
+    capabilities: Capabilities | None = None
+    rlimits: list[RLimit] = []
+    no_new_privileges: bool = False
+    apparmor_profile: str = ""
+    selinux_label: str = ""
+    oom_score_adj: int | None = None
+    io_priority: IOPriority | None = None
+
+
+class Root(_Document):
+    """The container's root file system; a relative path starts at the bundle."""
+
+    path: str
+    readonly: bool = False
+
+
+class IDMapping(_Document):
+    """A range of user or group ids, inside (container) and outside (host)."""
+
+    container_id: int = msgspec.field(name="containerID")
+    host_id: int = msgspec.field(name="hostID")
+    size: int
+
+
+class Mount(_Document):
+    """A file system, or a folder or file of the host, that appears in the container."""
+
+    destination: str
+    type: str = ""
+    source: str = ""
+    options: list[str] = []
+    uid_mappings: list[IDMapping] = []
+    gid_mappings: list[IDMapping] = []
+
+
+class Namespace(_Document):
+    """A namespace to make, or with ``path`` to join; see namespaces(7)."""
+
+    type: Literal["pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"]
+    path: str = ""
+
+
+class TimeOffset(_Document):
+    """How far a clock of a time namespace is moved; see time_namespaces(7)."""
+
+    secs: int = 0
+    nanosecs: int = 0
+
+
+class Device(_Document):
+    """A device node to appear in the container."""
+
+    path: str
+    type: str
+    major: int = 0
+    minor: int = 0
+    file_mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+class Linux(_Document):
+    """What is particular to Linux."""
+
+    namespaces: list[Namespace] = []
+    uid_mappings: list[IDMapping] = []
+    gid_mappings: list[IDMapping] = []
+    time_offsets: dict[str, TimeOffset] = {}
+    devices: list[Device] = []
+    cgroups_path: str = ""
+    resources: Resources | None = None
+    rootfs_propagation: str = ""
+    seccomp: Seccomp | None = None
+    sysctl: dict[str, str] = {}
+    masked_paths: list[str] = []
+    readonly_paths: list[str] = []
+    mount_label: str = ""
+
+
+class Spec(_Document):
+    """A whole ``config.json``."""
+
+    oci_version: str
+    root: Root | None = None
+    process: Process | None = None
+    hostname: str = ""
+    domainname: str = ""
+    mounts: list[Mount] = []
+    annotations: dict[str, str] = {}
+    linux: Linux | None = None
+
+
+_decoder = msgspec.json.Decoder(Spec)
+_encoder = msgspec.json.Encoder()
+
+
+def decode(document: bytes) -> Spec:
+    """Read a ``config.json``.
+
+    Raises:
+        InvalidSpecError: The document is not JSON or has a member of the wrong type.
+    """
+    try:
+        return _decoder.decode(document)
+    except msgspec.DecodeError as error:
+        raise InvalidSpecError(f"config.json: {error}") from error
+
+
+def encode(spec: Spec) -> bytes:
+    """Write a ``config.json``."""
+    return _encoder.encode(spec)

@@ -1,0 +1,59 @@
+"""A full disk is said to be one, and nothing half-done stays."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cellcrate_runtime.images import ImageStore, StoreFullError
+from images.handmade import AddImage, Entry
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="A small disk is mounted, which takes root."),
+]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[ImageStore]:
+    """A store on a disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        yield ImageStore(disk / "images")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def left_in(store: ImageStore) -> list[str]:
+    return os.listdir(store.root / "layers") + os.listdir(store.root / "blobs/sha256")
+
+
+def test_packing(small: ImageStore) -> None:
+    with pytest.raises(StoreFullError, match="no room left"):
+        small.ensure_base()
+    assert left_in(small) == []
+
+
+def test_loading(small: ImageStore, store: ImageStore, add_image: AddImage) -> None:
+    add_image("x", [Entry("file", os.urandom(2_000_000))])
+    archive = io.BytesIO()
+    store.save(["x"], archive)
+    archive.seek(0)
+    with pytest.raises(StoreFullError, match="no room left"):
+        small.load(archive)
+    assert left_in(small) == []
+
+
+def test_unpacking(small: ImageStore, add_image: AddImage) -> None:
+    image = add_image("x", [Entry("file", bytes(2_000_000))], into=small)
+    with pytest.raises(StoreFullError, match="no room left"):
+        small.lower_dirs(image)
+    assert os.listdir(small.root / "layers") == []
+    assert small.get("x") == image

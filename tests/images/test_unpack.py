@@ -1,0 +1,199 @@
+"""Layers unpack into what overlayfs stacks; the kernel is the judge of whiteouts."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cellcrate_runtime.images import ImageStore, InvalidArchiveError
+from cellcrate_runtime.images.digests import Readable
+from cellcrate_runtime.images.layers import LayerInfo
+from cellcrate_runtime.images.unpack import unpack_layer
+from images.handmade import AddImage, Entry, RunInside, folder, hardlink, make_archive, symlink
+
+PRIVILEGED = os.geteuid() == 0
+
+
+def unpack(into: Path, *entries: Entry) -> LayerInfo:
+    into.mkdir(exist_ok=True)
+    return unpack_layer(io.BytesIO(make_archive(entries)), into)
+
+
+def test_modes_times_and_links(tmp_path: Path) -> None:
+    root = tmp_path / "fs"
+    info = unpack(
+        root,
+        folder("./", mode=0o711),
+        folder("closed", mode=0o555),
+        Entry("closed/file", b"hello", mode=0o4751, mtime=1234567890.5),
+        symlink("closed/dangling", "/nowhere"),
+        hardlink("other-name", "closed/file"),
+        Entry("no/parent/listed", b"x"),
+        Entry("pipe", type=tarfile.FIFOTYPE, mode=0o622),
+    )
+    file = (root / "closed/file").stat()
+    assert stat.S_IMODE(root.stat().st_mode) == 0o711
+    assert stat.S_IMODE((root / "closed").stat().st_mode) == 0o555
+    assert stat.S_IMODE(file.st_mode) == 0o4751
+    assert file.st_mtime_ns == 1234567890_500000000
+    assert (root / "closed").stat().st_mtime == 1_000_000_000
+    assert os.readlink(root / "closed/dangling") == "/nowhere"
+    assert (root / "other-name").stat().st_ino == file.st_ino
+    assert (root / "no/parent/listed").read_bytes() == b"x"
+    assert stat.S_ISFIFO((root / "pipe").stat().st_mode)
+    assert info.size == len(b"hello") + len(b"x")
+    (root / "closed").chmod(0o755)
+
+
+def test_owners(tmp_path: Path) -> None:
+    unpack(
+        tmp_path / "fs",
+        Entry("file", uid=33, gid=34),
+        Entry("big", uid=3_000_000_000, gid=5),
+        Entry("link", type=tarfile.SYMTYPE, linkname="file", uid=35, gid=36),
+    )
+    found = {p.name: (p.lstat().st_uid, p.lstat().st_gid) for p in (tmp_path / "fs").iterdir()}
+    if PRIVILEGED:
+        assert found == {"file": (33, 34), "big": (3_000_000_000, 5), "link": (35, 36)}
+    else:
+        assert set(found.values()) == {(os.getuid(), os.getgid())}
+
+
+def test_extended_attributes(tmp_path: Path) -> None:
+    capability = "\x01\x00\x00\x02\x00\x04\x00\x00" + "\x00" * 12
+    unpack(
+        tmp_path / "fs",
+        Entry("file", xattrs=(("user.note", "hello"), ("security.capability", capability))),
+        Entry("sly", xattrs=(("trusted.overlay.redirect", "/etc"), ("user.overlay.opaque", "y"))),
+    )
+    names = set(os.listxattr(tmp_path / "fs/file"))
+    assert os.getxattr(tmp_path / "fs/file", "user.note") == b"hello"
+    assert ("security.capability" in names) == PRIVILEGED
+    assert os.listxattr(tmp_path / "fs/sly") == []
+
+
+def test_a_later_entry_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
+    root = tmp_path / "fs"
+    unpack(
+        root,
+        folder("a"),
+        Entry("a/inside", b"1"),
+        Entry("a", b"now a file"),
+        Entry("b", b"now a folder"),
+        folder("b", mode=0o750),
+        Entry("b/inside", b"2"),
+        symlink("c", "b"),
+        Entry("c", b"now a file"),
+    )
+    assert (root / "a").read_bytes() == b"now a file"
+    assert (root / "b/inside").read_bytes() == b"2"
+    assert stat.S_IMODE((root / "b").stat().st_mode) == 0o750
+    assert (root / "c").read_bytes() == b"now a file"
+    assert not (root / "c").is_symlink()
+
+
+def test_links_to_folders_lead_where_they_would_in_the_image(tmp_path: Path) -> None:
+    root = tmp_path / "fs"
+    unpack(
+        root,
+        folder("usr/lib"),
+        symlink("lib", "usr/lib"),
+        symlink("usr/abs", "/usr/lib"),
+        symlink("usr/up", "../../../usr/lib"),
+        Entry("lib/one", b"1"),
+        Entry("usr/abs/two", b"2"),
+        Entry("usr/up/three", b"3"),
+    )
+    assert sorted(os.listdir(root / "usr/lib")) == ["one", "three", "two"]
+    assert (root / "lib").is_symlink()
+
+
+def test_device_nodes_are_left_out_and_said_so(tmp_path: Path) -> None:
+    info = unpack(
+        tmp_path / "fs",
+        Entry("disk", type=tarfile.BLKTYPE, mode=0o666, device=(8, 0)),
+        Entry("mem", type=tarfile.CHRTYPE, mode=0o666, device=(1, 1)),
+    )
+    assert os.listdir(tmp_path / "fs") == []
+    assert [text.split()[0] for text in info.left_out] == ["disk", "mem"]
+
+
+def test_whiteouts_hide_what_is_below(
+    store: ImageStore, add_image: AddImage, run_inside: RunInside, base_store: ImageStore
+) -> None:
+    below = [
+        folder("d"),
+        Entry("d/gone", b"1"),
+        Entry("d/stays", b"1"),
+        folder("d/sub"),
+        Entry("d/sub/gone", b"1"),
+        folder("o"),
+        Entry("o/gone", b"1"),
+        folder("again"),
+        Entry("again/gone", b"1"),
+        folder("late"),
+        Entry("late/gone", b"1"),
+        Entry("implied/gone", b"1"),
+    ]
+    above = [
+        Entry("d/.wh.gone"),
+        Entry("d/.wh.sub"),
+        Entry("o/.wh..wh..opq"),
+        Entry("o/new", b"2"),
+        # The whiteout before what takes the folder's place, after it, and before what implies it.
+        Entry(".wh.again"),
+        folder("again"),
+        Entry("again/new", b"2"),
+        folder("late"),
+        Entry("late/new", b"2"),
+        Entry(".wh.late"),
+        Entry(".wh.implied"),
+        Entry("implied/new", b"2"),
+        Entry("d/.wh..wh.plnk"),
+    ]
+    image = add_image("x", below, above)
+    base = base_store.lower_dirs(base_store.get("cellcrate/base"))
+    found = run_inside(
+        [*store.lower_dirs(image), *base], "find", "d", "o", "again", "late", "implied"
+    )
+    assert sorted(found.stdout.split()) == [
+        "again", "again/new", "d", "d/stays", "implied", "implied/new", "late", "late/new", "o",
+        "o/new",
+    ]  # fmt: skip
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArchiveError, match="not a tar archive"):
+        unpack_layer(io.BytesIO(b"hello " * 1000), tmp_path)
+
+
+def test_layers_are_unpacked_once_and_shared(store: ImageStore, add_image: AddImage) -> None:
+    common = [Entry("common", b"c")]
+    one = add_image("one", common, [Entry("one", b"1")])
+    two = add_image("two", common, [Entry("two", b"2")])
+    folders = store.lower_dirs(one)
+    assert [sorted(os.listdir(path)) for path in folders] == [["one"], ["common"]]
+    before = folders[1].stat().st_ino
+    assert store.lower_dirs(two)[1].stat().st_ino == before
+    assert store.lower_dirs(one) == folders
+
+
+def test_nothing_is_collected_under_an_unpacking(
+    store: ImageStore, add_image: AddImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = add_image("x", [Entry("file", b"1")])
+
+    def unpack_while_another_collects(archive: Readable, into: Path) -> LayerInfo:
+        info = unpack_layer(archive, into)
+        ImageStore(store.root).collect()
+        return info
+
+    monkeypatch.setattr(
+        "cellcrate_runtime.images.store.unpack_layer", unpack_while_another_collects
+    )
+    assert os.listdir(store.lower_dirs(image)[0]) == ["file"]

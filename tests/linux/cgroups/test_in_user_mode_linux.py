@@ -1,0 +1,164 @@
+"""The tests of this folder once more, under a kernel with cgroup v2 alone, and under systemd.
+
+User Mode Linux is a Linux kernel that is an ordinary program: it boots in two seconds, on this
+machine's file system (read-only), as a kernel of its own with control groups of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent
+PROJECT = FOLDER.parents[2]
+KERNEL = shutil.which("linux.uml") or "/usr/bin/linux.uml"
+SYSTEMD = "/lib/systemd/systemd"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(280),
+    pytest.mark.skipif(not os.access(KERNEL, os.X_OK), reason="linux.uml is not installed."),
+]
+
+# Why a test may be skipped in there. Anything else would be a hole in what is claimed here.
+KNOWN_REASONS = (
+    "There is no controller for huge pages",
+    "There is no v2 tree to attach a program in",
+    "That is this machine's way",
+    "The temporary folder is not on a disk",
+    "There are no CPU sets here",
+    "No scheduler of this kernel knows weights",
+    "There is no systemd here",
+)
+
+# What the first process does, as root, before anything else.
+BASE = """\
+#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t tmpfs -o mode=755 tmpfs /run
+mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
+mkdir /run/results
+mount -t hostfs -o {results} hostfs /run/results
+"""
+
+RUN_TESTS = """\
+cd {project}
+export TMPDIR=/run PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={python_path}
+{python} -m pytest -p no:cacheprovider -k "not alone" --ignore={this} \\
+    --junit-xml=/run/results/results.xml {tests} >/run/results/output 2>&1
+echo $? >/run/results/status
+"""
+
+POWER_OFF = """\
+sync
+echo o >/proc/sysrq-trigger
+sleep 10
+"""
+
+# An ordinary user with a systemd of their own; a service of the system runs the tests.
+SYSTEMD_BOOT = """\
+for folder in /var/lib /var/log; do mount -t tmpfs tmpfs $folder; done
+echo 'root:x:0:0::/root:/bin/sh
+messagebus:x:100:102::/nonexistent:/usr/sbin/nologin
+tester:x:54321:54321::/run:/bin/sh' >/run/passwd
+echo 'root:x:0:
+messagebus:x:102:
+tester:x:54321:' >/run/group
+(umask 077; echo 'tester:*:19000::::::' >/run/shadow)
+for file in passwd group shadow; do mount --bind /run/$file /etc/$file; done
+cat >/run/tests <<'EOF'
+{tests}
+EOF
+mkdir -p /run/systemd/system
+cat >/run/systemd/system/tests.service <<'EOF'
+[Unit]
+DefaultDependencies=no
+Requires=dbus.socket user@54321.service
+After=dbus.socket user@54321.service
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /run/tests
+EOF
+exec {systemd} --unit=tests.service --show-status=0 --log-level=warning --log-target=console
+"""
+
+
+def test_everything_holds_in_cgroup_v2(tmp_path, capsys):
+    tests = run_tests(tmp_path, FOLDER)
+    passed, skipped = results_of(boot(tmp_path, BASE + tests + POWER_OFF), tmp_path)
+    assert passed >= 100
+    with capsys.disabled():
+        print(f" [under cgroup v2: {passed} passed, {skipped} skipped]", end="")
+
+
+@pytest.mark.skipif(not os.access(SYSTEMD, os.X_OK), reason="systemd is not installed.")
+def test_everything_holds_under_systemd(tmp_path):
+    tests = run_tests(tmp_path, FOLDER / "test_under_systemd.py")
+    init = BASE + SYSTEMD_BOOT.format(tests=tests, systemd=SYSTEMD)
+    passed, skipped = results_of(boot(tmp_path, init), tmp_path)
+    assert (passed, skipped) == (3, 0)
+
+
+def run_tests(tmp_path: Path, tests: Path) -> str:
+    """Return the shell commands that run tests and leave their results on this machine."""
+    return RUN_TESTS.format(
+        project=shlex.quote(str(PROJECT)),
+        python=shlex.quote(sys.executable),
+        python_path=shlex.quote(":".join(filter(None, sys.path))),
+        this=shlex.quote(__file__),
+        tests=shlex.quote(str(tests)),
+    )
+
+
+def boot(tmp_path: Path, script: str) -> str:
+    """Boot the kernel with a script as its first process, and return what its console said."""
+    results = tmp_path / "results"
+    results.mkdir()
+    init = tmp_path / "init"
+    init.write_text(script.replace("{results}", shlex.quote(str(results))))
+    init.chmod(0o755)
+    disk = tmp_path / "disk"
+    disk.touch()
+    os.truncate(disk, 16 << 20)
+    done = subprocess.run(
+        [
+            *(KERNEL, "mem=512M", "quiet", "con=null", "con0=null,fd:1"),
+            *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
+            *(f"ubd0={disk}", f"init={init}", f"uml_dir={tmp_path}"),
+        ],
+        # The memory of the machine is a file, which should not be on a disk.
+        env={**os.environ, "TMPDIR": "/dev/shm"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=240,
+        check=False,
+    )
+    return done.stdout.decode(errors="replace")
+
+
+def results_of(console: str, tmp_path: Path) -> tuple[int, int]:
+    """Return how many tests passed and were skipped, and fail if any did not hold."""
+    results = tmp_path / "results"
+    output = results / "output"
+    said = output.read_text(errors="replace") if output.exists() else ""
+    status = results / "status"
+    assert status.exists(), f"The kernel ended before its tests did:\n{console}\n{said}"
+    assert status.read_text().strip() == "0", said
+    cases = list(ET.parse(results / "results.xml").iter("testcase"))
+    reasons = {skip.get("message", "") for case in cases for skip in case.iter("skipped")}
+    unexpected = {reason for reason in reasons if not reason.startswith(KNOWN_REASONS)}
+    assert not unexpected, said
+    skipped = sum(case.find("skipped") is not None for case in cases)
+    return len(cases) - skipped, skipped

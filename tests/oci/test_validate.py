@@ -1,0 +1,139 @@
+"""Configurations that cannot be are refused, with the member's name, before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.spec import Spec, decode
+from cellcrate_runtime.oci.validate import validate
+
+GOOD: dict[str, Any] = {
+    "ociVersion": "1.2.0",
+    "root": {"path": "rootfs"},
+    "hostname": "box",
+    "process": {
+        "cwd": "/",
+        "args": ["sh"],
+        "env": ["PATH=/bin"],
+        "user": {"uid": 0, "gid": 0},
+        "rlimits": [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}],
+        "capabilities": {"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"]},
+    },
+    "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+    "linux": {
+        "namespaces": [{"type": t} for t in ("mount", "uts", "ipc", "network", "user", "time")],
+        "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 10}],
+        "gidMappings": [{"containerID": 0, "hostID": 1000, "size": 10}],
+        "sysctl": {"net.ipv4.ip_forward": "1"},
+        "timeOffsets": {"monotonic": {"secs": 1}},
+    },
+}
+
+
+def changed(path: str, value: object) -> Spec:
+    """The good configuration with one member set, at a path like ``process.args``."""
+    document = msgspec.json.decode(msgspec.json.encode(GOOD))
+    *folders, last = path.split(".")
+    place = document
+    for name in folders:
+        place = place[int(name) if name.isdecimal() else name]
+    if isinstance(place, list):
+        place.append(value) if last == "+" else place.__setitem__(int(last), value)
+    else:
+        place[last] = value
+    return decode(msgspec.json.encode(document))
+
+
+def test_a_good_one_passes() -> None:
+    validate(decode(msgspec.json.encode(GOOD)))
+
+
+def rlimit(type_: str, soft: int, hard: int) -> dict[str, object]:
+    return {"type": type_, "soft": soft, "hard": hard}
+
+
+def mapping(inside: int, outside: int, size: int) -> dict[str, int]:
+    return {"containerID": inside, "hostID": outside, "size": size}
+
+
+def bind(**members: object) -> dict[str, object]:
+    return {"destination": "/x", "source": "/y", "options": ["rbind"], **members}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("ociVersion", "2.0.0", "ociVersion: '2.0.0' is not a version 1"),
+        ("process", None, "process: there is no program"),
+        ("process.args", [], "process.args: there is no program"),
+        ("process.args", ["a\0b"], "process.args: .* zero byte"),
+        ("process.env", ["A"], "process.env: 'A' is not of the form"),
+        ("process.env", ["=x"], "process.env"),
+        ("process.cwd", "tmp", "process.cwd: 'tmp' is not an absolute path"),
+        ("process.user.uid", -1, "process.user.uid: -1 is not an id"),
+        ("process.user.gid", 1 << 32, "process.user.gid"),
+        ("process.user.additionalGids", [-5], "process.user.additionalGids"),
+        ("process.user.umask", 0o1000, "process.user.umask"),
+        ("process.rlimits.+", rlimit("RLIMIT_CORE", 0, 0), "RLIMIT_CORE is given twice"),
+        ("process.rlimits.+", rlimit("RLIMIT_BANANAS", 0, 0), "'RLIMIT_BANANAS' is none of"),
+        ("process.rlimits.+", rlimit("RLIMIT_CPU", 2, 1), "the soft RLIMIT_CPU is above"),
+        ("process.rlimits.+", rlimit("RLIMIT_CPU", -1, 1), "the soft RLIMIT_CPU is above"),
+        ("process.capabilities.bounding", ["CAP_FLY"], "'CAP_FLY' is no capability"),
+        ("process.capabilities.effective", ["CAP_CHOWN"], "not among the permitted"),
+        ("process.oomScoreAdj", 1001, "process.oomScoreAdj"),
+        ("process.apparmorProfile", "x", "process.apparmorProfile: is not supported"),
+        ("process.consoleSize", {"height": -1, "width": 2}, "process.consoleSize"),
+        ("process.ioPriority", {"class": "X", "priority": 1}, "process.ioPriority.class"),
+        ("hostname", "x" * 65, "hostname: is longer than 64 bytes"),
+        ("linux.namespaces", [{"type": "mount"}], "uidMappings: are for a user namespace"),
+        ("linux.namespaces.+", {"type": "uts"}, "linux.namespaces: uts is given twice"),
+        ("linux.namespaces.+", {"type": "pid", "path": "x"}, "'x' is not an absolute path"),
+        ("linux.namespaces.0", {"type": "mount", "path": "/x"}, "joining a mount namespace"),
+        ("linux.namespaces.0", {"type": "pid"}, "there must be a mount namespace"),
+        ("linux.namespaces.1", {"type": "pid"}, "hostname: needs a UTS namespace"),
+        ("linux.namespaces.3", {"type": "pid"}, "needs the container's own network namespace"),
+        ("linux.uidMappings", [], "a new user namespace needs"),
+        ("linux.uidMappings.+", mapping(9, 5, 1), "ranges overlap"),
+        ("linux.uidMappings.+", mapping(50, 1009, 1), "ranges overlap"),
+        ("linux.uidMappings.+", mapping(50, 50, 0), "0 ids from 50 on"),
+        ("linux.gidMappings.+", mapping(-1, 50, 1), "linux.gidMappings"),
+        ("linux.sysctl", {"kernel.panic": "1"}, "'kernel.panic' is the whole machine's"),
+        ("linux.sysctl", {"net/../kernel/panic": "1"}, "is no name of a parameter"),
+        ("linux.timeOffsets", {"realtime": {"secs": 1}}, "'realtime' is neither"),
+        ("linux.rootfsPropagation", "odd", "linux.rootfsPropagation"),
+        ("linux.maskedPaths", ["proc"], "linux.maskedPaths: 'proc' is not an absolute"),
+        ("linux.devices", [{"path": "x", "type": "c"}], "linux.devices"),
+        ("linux.devices", [{"path": "/x", "type": "z"}], "'z' is none of"),
+        ("linux.mountLabel", "x", "linux.mountLabel"),
+        ("mounts.+", bind(destination="x"), r"mounts\[1\].destination: 'x' is not an absolute"),
+        ("mounts.+", bind(destination="/.."), "the root itself"),
+        ("mounts.+", bind(source="y"), r"mounts\[1\].source: a bind mount needs"),
+        ("mounts.+", bind(options=["bind", "size=1"]), "a bind mount takes no 'size=1'"),
+        ("mounts.+", bind(source="/y\0"), "zero byte"),
+        ("mounts.+", {"destination": "/x"}, r"mounts\[1\].type: is missing"),
+        ("mounts.+", bind(uidMappings=[mapping(0, 0, 1)]), "must be given together"),
+        ("mounts.+", {"destination": "/x", "type": "tmpfs", "options": ["idmap"]}, "idmap is for"),
+    ],
+)
+def test_bad_ones_are_refused(path: str, value: object, message: str) -> None:
+    with pytest.raises(OCIError, match=message) as caught:
+        validate(changed(path, value))
+    assert caught.value.kind == "invalid"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: decode(b"{"),
+        lambda: decode(b'{"ociVersion": 1}'),
+        lambda: changed("linux.namespaces.+", {"type": "flux"}),
+    ],
+)
+def test_what_is_not_of_the_right_form(change: Callable[[], Spec]) -> None:
+    with pytest.raises(ValueError, match=r"config\.json: "):
+        change()
