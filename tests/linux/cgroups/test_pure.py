@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cellcrate_runtime.linux.cgroups import Hierarchy, Place, Resources, check, machine
+from cellcrate_runtime.linux.cgroups import Hierarchy, Place, Resources, check, files, machine
 from cellcrate_runtime.linux.cgroups.controllers import controllers_for, controllers_mentioned
 from cellcrate_runtime.linux.cgroups.conversions import cpu_weight, io_weight, swap_alone
 from cellcrate_runtime.linux.cgroups.errors import CgroupError
@@ -20,7 +20,9 @@ from cellcrate_runtime.linux.cgroups.resources import (
     Pids,
     ThrottleDevice,
 )
+from cellcrate_runtime.linux.cgroups.v1 import blkio
 from cellcrate_runtime.linux.cgroups.v1.devices import rule_text
+from cellcrate_runtime.linux.cgroups.v2 import io
 
 MEBIBYTE = 1 << 20
 
@@ -50,6 +52,42 @@ def test_more_shares_are_never_less_weight():
 @pytest.mark.parametrize(("blkio", "io"), [(10, 1), (1000, 10000), (500, 4950)])
 def test_weights_of_block_devices(blkio, io):
     assert io_weight(blkio) == io
+
+
+@pytest.mark.parametrize(
+    ("controller", "written"),
+    [
+        (
+            blkio,
+            [
+                ("blkio.throttle.read_bps_device", "8:1 10"),
+                ("blkio.throttle.write_bps_device", "8:2 20"),
+                ("blkio.throttle.read_iops_device", "8:3 30"),
+                ("blkio.throttle.write_iops_device", "8:4 0"),
+            ],
+        ),
+        (
+            io,
+            [
+                ("io.max", "8:1 rbps=10"),
+                ("io.max", "8:2 wbps=20"),
+                ("io.max", "8:3 riops=30"),
+                ("io.max", "8:4 wiops=max"),
+            ],
+        ),
+    ],
+)
+def test_each_rate_of_a_block_device_is_written_where_it_belongs(controller, written, monkeypatch):
+    found = []
+    monkeypatch.setattr(files, "write", lambda _folder, name, value: found.append((name, value)))
+    block = BlockIO(
+        throttle_read_bps_device=[ThrottleDevice(major=8, minor=1, rate=10)],
+        throttle_write_bps_device=[ThrottleDevice(major=8, minor=2, rate=20)],
+        throttle_read_iops_device=[ThrottleDevice(major=8, minor=3, rate=30)],
+        throttle_write_iops_device=[ThrottleDevice(major=8, minor=4, rate=0)],
+    )
+    controller.apply("/nowhere", Resources(block_io=block))
+    assert found == written
 
 
 @pytest.mark.parametrize(

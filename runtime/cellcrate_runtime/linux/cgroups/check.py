@@ -150,10 +150,7 @@ def _block_io(block: BlockIO) -> Iterator[Problem]:
         yield Problem("blockIO.weight", f"{block.weight} is not between 10 and 1000.")
     rules: list[ThrottleDevice | WeightDevice] = [
         *block.weight_device,
-        *block.throttle_read_bps_device,
-        *block.throttle_write_bps_device,
-        *block.throttle_read_iops_device,
-        *block.throttle_write_iops_device,
+        *(rule for _, _, rule in block.rates()),
     ]
     for rule in rules:
         if not os.path.exists(f"/sys/dev/block/{rule.major}:{rule.minor}"):

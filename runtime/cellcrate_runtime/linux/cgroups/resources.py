@@ -5,6 +5,9 @@ Source: OCI runtime-spec 1.2, config-linux.md, section "Control groups".
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
 import msgspec
 
 __all__ = [
@@ -99,6 +102,19 @@ class BlockIO(_Document):
     throttle_write_iops_device: list[ThrottleDevice] = msgspec.field(
         default_factory=list, name="throttleWriteIOPSDevice"
     )
+
+    def rates(
+        self,
+    ) -> Iterator[tuple[Literal["read", "write"], Literal["bps", "iops"], ThrottleDevice]]:
+        """Each rate, after what it limits and whether it counts bytes or operations a second."""
+        for rule in self.throttle_read_bps_device:
+            yield "read", "bps", rule
+        for rule in self.throttle_write_bps_device:
+            yield "write", "bps", rule
+        for rule in self.throttle_read_iops_device:
+            yield "read", "iops", rule
+        for rule in self.throttle_write_iops_device:
+            yield "write", "iops", rule
 
 
 class HugepageLimit(_Document):

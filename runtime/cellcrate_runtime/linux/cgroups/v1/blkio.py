@@ -21,15 +21,9 @@ def apply(directory: str, resources: Resources) -> None:
         return
     if block.weight or block.weight_device:
         _weights(directory, block)
-    for name, rules in (
-        ("read_bps", block.throttle_read_bps_device),
-        ("write_bps", block.throttle_write_bps_device),
-        ("read_iops", block.throttle_read_iops_device),
-        ("write_iops", block.throttle_write_iops_device),
-    ):
-        for rule in rules:
-            value = f"{rule.major}:{rule.minor} {rule.rate}"
-            files.write(directory, f"blkio.throttle.{name}_device", value)
+    for operation, unit, rule in block.rates():
+        value = f"{rule.major}:{rule.minor} {rule.rate}"
+        files.write(directory, f"blkio.throttle.{operation}_{unit}_device", value)
 
 
 def _weights(directory: str, block: BlockIO) -> None:

@@ -24,15 +24,9 @@ def apply(directory: str, resources: Resources) -> None:
         return
     if block.weight or block.weight_device:
         _weights(directory, block)
-    for key, rules in (
-        ("rbps", block.throttle_read_bps_device),
-        ("wbps", block.throttle_write_bps_device),
-        ("riops", block.throttle_read_iops_device),
-        ("wiops", block.throttle_write_iops_device),
-    ):
-        for rule in rules:
-            value = rule.rate or "max"
-            files.write(directory, "io.max", f"{rule.major}:{rule.minor} {key}={value}")
+    for operation, unit, rule in block.rates():
+        limit = f"{operation[0]}{unit}={rule.rate or 'max'}"  # such as rbps=1048576
+        files.write(directory, "io.max", f"{rule.major}:{rule.minor} {limit}")
 
 
 def _weights(directory: str, block: BlockIO) -> None:
