@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cellcrate_runtime.images import ImageStore, InvalidArchiveError
+from cellcrate_runtime.images import ImageError, ImageStore, InvalidArchiveError
 from cellcrate_runtime.images.digests import Readable
 from cellcrate_runtime.images.layers import LayerInfo
 from cellcrate_runtime.images.unpack import unpack_layer
@@ -165,6 +165,30 @@ def test_whiteouts_hide_what_is_below(
         "again", "again/new", "d", "d/stays", "implied", "implied/new", "late", "late/new", "o",
         "o/new",
     ]  # fmt: skip
+
+
+def test_a_whiteout_on_the_way_becomes_a_folder_that_hides(tmp_path: Path) -> None:
+    root = tmp_path / "fs"
+    unpack(root, Entry(".wh.d"), symlink("link", "/d"), Entry("link/sub/new", b"2"))
+    assert os.getxattr(root / "d", "user.overlay.opaque") == b"y"
+    assert (root / "d/sub/new").read_bytes() == b"2"
+    assert os.listxattr(root / "d/sub") == []
+
+
+@pytest.mark.parametrize("name", ["file/x", "file/x/y", "link/x"])
+def test_a_file_on_the_way_is_an_error_and_stays(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "fs"
+    with pytest.raises(ImageError, match="Not a directory"):
+        unpack(root, Entry("file", b"1"), symlink("link", "file"), Entry(name, b"2"))
+    assert (root / "file").read_bytes() == b"1"
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    unpack(tmp_path / "one", Entry("a/b/c", b"1"), symlink("link", "/d/e"), Entry("link/f", b"2"))
+    with pytest.raises(ImageError):
+        unpack(tmp_path / "two", Entry("a", b"1"), Entry("a/b/c", b"2"))
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cellcrate_runtime.linux.safe_paths import make_directory, make_file, open_inside
+from cellcrate_runtime.linux.safe_paths import make_directory, make_file, open_inside, visit
 
 _libc = ctypes.CDLL(None)
 
@@ -102,6 +102,19 @@ def test_a_link_to_what_is_not_there_is_made_there_inside(
     assert (image / "over/and/away/here").is_dir()
     assert not (outside / "made").exists()
     assert (image / str(outside).lstrip("/") / "made/x").is_dir()
+
+
+def test_each_component_is_visited_where_it_is(root: int, image: Path) -> None:
+    (image / "link").symlink_to("/etc/../over")
+    found = []
+
+    def make(folder: int, name: str, is_last: bool) -> None:
+        place = Path(os.readlink(f"/proc/self/fd/{folder}"))
+        found.append((str(place.relative_to(image)), name, is_last))
+        (place / name).mkdir(exist_ok=True)
+
+    visit(root, "/link/./there", make)
+    assert found == [(".", "etc", False), (".", "over", False), ("over", "there", True)]
 
 
 def test_a_loop_of_links(root: int, image: Path) -> None:

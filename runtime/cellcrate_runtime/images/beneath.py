@@ -1,8 +1,8 @@
-"""Walking a tree without ever leaving it, whatever links lie in it.
+"""Filling a tree without ever leaving it, whatever links lie in it.
 
-Every step is relative to an open folder and follows no symbolic link (O_NOFOLLOW); a link met on
-the way is read and resolved by us, with the tree's root standing in for ``/`` and nothing above
-it: what openat2(2) calls RESOLVE_IN_ROOT, with folders made on the way where they are missing.
+Folders are found by :mod:`cellcrate_runtime.linux.safe_paths`, with the tree's root standing in for
+``/`` and nothing above it, and are made on the way where they are missing. What is done in a folder
+is done to one name in it, and follows no symbolic link.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections import deque
 from pathlib import Path
 from types import TracebackType
 
 from cellcrate_runtime.images.errors import UnsafeArchiveError
+from cellcrate_runtime.linux import safe_paths
 
 __all__ = ["Tree", "is_opaque", "is_whiteout", "split_path"]
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# As many links as the kernel follows in one path, see path_resolution(7).
-MOST_LINKS = 40
 # Two names for the same: the one with user. is read by a mount with the option userxattr, the only
 # kind that an ordinary user can make. Source: Documentation/filesystems/overlayfs.rst.
 OPAQUE_FOR_ALL = "user.overlay.opaque"
@@ -91,7 +89,14 @@ class Tree:
         """
         if self._last is not None and self._last[0] == parts:
             return self._last[1]
-        descriptor = self._walk(parts, create)
+        try:
+            descriptor = self._open(parts, create)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise UnsafeArchiveError(
+                f'the archive\'s entry "{"/".join(parts)}" leads through a loop of symbolic links.'
+            ) from None
         if self._last is not None:
             os.close(self._last[1])
         self._last = (parts, descriptor)
@@ -144,54 +149,20 @@ class Tree:
         else:
             os.unlink(name, dir_fd=folder)
 
-    def _walk(self, parts: tuple[str, ...], create: bool) -> int:
-        ahead = deque(parts)
-        behind: list[int] = [os.dup(self._root)]
-        links = 0
+    def _open(self, parts: tuple[str, ...], create: bool) -> int:
+        path, flags = "/".join(parts) or ".", os.O_RDONLY | os.O_DIRECTORY
         try:
-            while ahead:
-                part = ahead.popleft()
-                if part == "..":
-                    if len(behind) > 1:
-                        os.close(behind.pop())
-                    continue
-                try:
-                    behind.append(self._enter(behind[-1], part, create))
-                except _LinkMetError as met:
-                    links += 1
-                    if links > MOST_LINKS:
-                        raise UnsafeArchiveError(
-                            f'the archive\'s entry "{"/".join(parts)}" leads through a loop of '
-                            "symbolic links."
-                        ) from None
-                    if met.target.startswith("/"):
-                        while len(behind) > 1:
-                            os.close(behind.pop())
-                    ahead.extendleft(
-                        reversed([p for p in met.target.split("/") if p not in ("", ".")])
-                    )
-            return behind.pop()
-        finally:
-            for descriptor in behind:
-                os.close(descriptor)
-
-    def _enter(self, folder: int, name: str, create: bool) -> int:
-        try:
-            return os.open(name, OPEN_FOLDER, dir_fd=folder)
-        except FileNotFoundError:
+            return safe_paths.open_inside(self._root, path, flags)
+        except (FileNotFoundError, NotADirectoryError):
             if not create:
                 raise
-        except OSError as error:
-            # ELOOP or ENOTDIR: a link, depending on the flags' order in the kernel; or a file.
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                raise
-            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if stat.S_ISLNK(status.st_mode):
-                raise _LinkMetError(os.readlink(name, dir_fd=folder)) from None
-            if not (create and is_whiteout(status)):
-                raise
-        self.make_folder(folder, name)
-        return os.open(name, OPEN_FOLDER, dir_fd=folder)
+        safe_paths.visit(self._root, path, self._make_missing)
+        return safe_paths.open_inside(self._root, path, flags)
+
+    def _make_missing(self, folder: int, name: str, _is_last: bool) -> None:
+        status = self.status(folder, name)
+        if status is None or is_whiteout(status):
+            self.make_folder(folder, name)
 
     def _remove_folder(self, folder: int, name: str) -> None:
         inside = os.open(name, OPEN_FOLDER, dir_fd=folder)
@@ -206,11 +177,3 @@ class Tree:
         finally:
             os.close(inside)
         os.rmdir(name, dir_fd=folder)
-
-
-class _LinkMetError(Exception):
-    """A symbolic link stands where a folder was looked for."""
-
-    def __init__(self, target: str) -> None:
-        super().__init__(target)
-        self.target = target

@@ -12,10 +12,11 @@ import ctypes
 import errno
 import os
 import stat
+from collections.abc import Callable
 
 from cellcrate_runtime.linux.syscalls import SystemCall
 
-__all__ = ["make_directory", "make_file", "open_inside"]
+__all__ = ["make_directory", "make_file", "open_inside", "visit"]
 
 _RESOLVE_NO_MAGICLINKS = 0x2
 _RESOLVE_NO_SYMLINKS = 0x4
@@ -92,10 +93,36 @@ def _make(root: int, path: str, mode: int, *, directory: bool) -> None:
 
 
 def _make_step_by_step(root: int, path: str, mode: int, *, directory: bool) -> None:
-    """Walk ``path`` a component at a time, following links by hand, and make what is missing.
+    """Make whatever is missing on the way, too."""
 
-    Links may lead to what does not exist yet. Each step starts again at the root and refuses links,
-    so a folder that is swapped for a link between two steps is an error and not a way out.
+    def make(parent: int, name: str, is_last: bool) -> None:
+        with contextlib.suppress(FileExistsError):
+            _make_one(
+                parent,
+                name,
+                mode if is_last else _FOLDER_MODE,
+                directory=directory or not is_last,
+            )
+
+    visit(root, path, make)
+
+
+def visit(root: int, path: str, make: Callable[[int, str, bool], None]) -> None:
+    """Walk ``path`` a component at a time, so that what is missing of it can be made.
+
+    Links are followed by hand, because they may lead to what does not exist yet. Each step starts
+    again at the root and refuses links, so a folder that is swapped for a link between two steps is
+    an error and not a way out.
+
+    Args:
+        root: A directory descriptor.
+        path: Absolute, or relative to ``root``.
+        make: Called for each component that is no link, whether it is there or not, with the
+            folder it belongs in (O_PATH), its name, and whether it is the last. If it leaves
+            anything but a folder there, the next step fails.
+
+    Raises:
+        OSError: ELOOP, the way leads through too many links; ENOTDIR, a file is in the way.
     """
     done: list[str] = []
     todo = _components(path)
@@ -107,14 +134,11 @@ def _make_step_by_step(root: int, path: str, mode: int, *, directory: bool) -> N
             continue
         link = _read_link(root, [*done, name])
         if link is None:
-            is_last = not todo
-            _make_below(
-                root,
-                done,
-                name,
-                mode if is_last else _FOLDER_MODE,
-                directory=directory or not is_last,
-            )
+            parent = open_inside(root, _joined(done), os.O_PATH | os.O_DIRECTORY, links=False)
+            try:
+                make(parent, name, not todo)
+            finally:
+                os.close(parent)
             done.append(name)
             continue
         followed += 1
@@ -146,16 +170,6 @@ def _read_link(root: int, names: list[str]) -> str | None:
         return os.readlink("", dir_fd=found)
     finally:
         os.close(found)
-
-
-def _make_below(root: int, folder: list[str], name: str, mode: int, *, directory: bool) -> None:
-    """Make ``name`` in a folder, unless there is something of that name."""
-    parent = open_inside(root, _joined(folder), os.O_PATH | os.O_DIRECTORY, links=False)
-    try:
-        with contextlib.suppress(FileExistsError):
-            _make_one(parent, name, mode, directory=directory)
-    finally:
-        os.close(parent)
 
 
 def _make_one(parent: int, name: str, mode: int, *, directory: bool) -> None:
