@@ -11,6 +11,8 @@ from enum import IntFlag
 from pathlib import Path
 from types import TracebackType
 
+from cellcrate_runtime.linux.syscalls import SystemCall
+
 __all__ = ["Change", "Inotify"]
 
 
@@ -27,7 +29,8 @@ class Change(IntFlag):
 # An event is 16 bytes and a name of at most NAME_MAX + 1; a read takes many.
 _READ_SIZE = 64 * 1024
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_inotify_init1 = SystemCall("inotify_init1", ctypes.c_int)
+_inotify_add_watch = SystemCall("inotify_add_watch", ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
 
 
 class Inotify:
@@ -38,7 +41,7 @@ class Inotify:
     """
 
     def __init__(self) -> None:
-        self._fd = _checked(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify_init1")
+        self._fd = _inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK, about="inotify_init1")
 
     def watch(self, path: Path, changes: Change) -> None:
         """Ask to be told of changes of a file, or of the files directly in a folder.
@@ -46,8 +49,7 @@ class Inotify:
         Raises:
             OSError: The path does not exist, or no more watches are allowed.
         """
-        result = _libc.inotify_add_watch(self._fd, os.fsencode(path), ctypes.c_uint32(changes))
-        _checked(result, str(path))
+        _inotify_add_watch(self._fd, os.fsencode(path), changes, about=str(path))
 
     def fileno(self) -> int:
         """Return the descriptor, to wait for."""
@@ -77,10 +79,3 @@ class Inotify:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _checked(result: int, subject: str) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), subject)
-    return result

@@ -34,7 +34,9 @@ _X86_64 = {
     "setdomainname": 171,
     "keyctl": 250,
     "ioprio_set": 251,
+    "inotify_add_watch": 254,
     "unshare": 272,
+    "inotify_init1": 294,
     "setns": 308,
     "seccomp": 317,
     "bpf": 321,
@@ -44,6 +46,8 @@ _X86_64 = {
 }
 
 _GENERIC = {
+    "inotify_init1": 26,
+    "inotify_add_watch": 27,
     "ioprio_set": 30,
     "umount2": 39,
     "mount": 40,
