@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.example import example
 from cellcrate_runtime.oci.spec import Spec, decode
 from cellcrate_runtime.oci.validate import validate
 
@@ -51,6 +52,10 @@ def changed(path: str, value: object) -> Spec:
 
 def test_a_good_one_passes() -> None:
     validate(decode(msgspec.json.encode(GOOD)))
+
+
+def test_the_example_that_is_rehearsed_passes() -> None:
+    validate(example())
 
 
 def rlimit(type_: str, soft: int, hard: int) -> dict[str, object]:

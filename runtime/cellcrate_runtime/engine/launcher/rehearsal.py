@@ -16,10 +16,10 @@ from cellcrate_runtime.engine.shim.json_log import JsonLog
 from cellcrate_runtime.engine.shim.loop import READABLE, Loop
 from cellcrate_runtime.engine.shim.relay import Relay
 from cellcrate_runtime.engine.shim.streams import ProgramStreams, close_stdio
-from cellcrate_runtime.oci import spec
+from cellcrate_runtime.oci.example import example
 from cellcrate_runtime.oci.rehearsal import rehearse_making
 
-__all__ = ["rehearse"]
+__all__ = ["example", "rehearse"]
 
 
 def rehearse() -> None:
@@ -27,11 +27,6 @@ def rehearse() -> None:
     wire.launcher_requests.decode(_REQUEST)
     rehearse_making(example())
     _relay()
-
-
-def example() -> spec.Spec:
-    """A configuration much like those that will come."""
-    return spec.decode(_CONFIG)
 
 
 def _relay() -> None:
@@ -54,43 +49,6 @@ def _relay() -> None:
         loop.watch(end, READABLE, ended)
         loop.run()
 
-
-_CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"]
-
-_CONFIG = spec.encode(
-    spec.Spec(
-        oci_version="1.2.0",
-        hostname="rehearsal",
-        root=spec.Root(path="rootfs"),
-        process=spec.Process(
-            cwd="/",
-            args=["/bin/true"],
-            env=["PATH=/usr/bin:/bin", "HOSTNAME=rehearsal"],
-            capabilities=spec.Capabilities(
-                bounding=_CAPABILITIES, effective=_CAPABILITIES, permitted=_CAPABILITIES
-            ),
-            rlimits=[spec.RLimit(type="RLIMIT_NOFILE", soft=1024, hard=1024)],
-        ),
-        mounts=[
-            spec.Mount(destination="/proc", type="proc", source="proc", options=["nosuid"]),
-            spec.Mount(destination="/dev", type="tmpfs", source="tmpfs", options=["mode=755"]),
-            spec.Mount(destination="/etc/hosts", type="bind", source="/", options=["rbind", "ro"]),
-        ],
-        linux=spec.Linux(
-            namespaces=[
-                spec.Namespace(type="pid"),
-                spec.Namespace(type="network"),
-                spec.Namespace(type="ipc"),
-                spec.Namespace(type="uts"),
-                spec.Namespace(type="mount"),
-                spec.Namespace(type="cgroup"),
-            ],
-            masked_paths=["/proc/kcore", "/proc/keys"],
-            readonly_paths=["/proc/sys", "/proc/bus"],
-            cgroups_path="/rehearsal",
-        ),
-    )
-)
 
 _REQUEST = msgspec.msgpack.encode(
     Launch(
