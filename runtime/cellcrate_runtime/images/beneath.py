@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from pathlib import Path
-from types import TracebackType
 
 from cellcrate_runtime.images.errors import UnsafeArchiveError
 from cellcrate_runtime.linux import safe_paths
@@ -67,12 +66,7 @@ class Tree:
     def __enter__(self) -> Tree:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._last is not None:
             os.close(self._last[1])
         os.close(self._root)

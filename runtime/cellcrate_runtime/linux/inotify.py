@@ -9,7 +9,6 @@ import ctypes
 import os
 from enum import IntFlag
 from pathlib import Path
-from types import TracebackType
 
 from cellcrate_runtime.linux.syscalls import SystemCall
 
@@ -72,10 +71,5 @@ class Inotify:
     def __enter__(self) -> Inotify:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -158,6 +158,22 @@ def attach(tree: int, target: int | str) -> None:
         _move_mount(tree, b"", target, b"", _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH)
 
 
+def bind(source: str, target: int, *, recursive: bool = False, set_: int = 0) -> None:
+    """Attach a copy of the mount at ``source`` on an open directory or file.
+
+    Args:
+        recursive: Copy the mounts below it too.
+        set_: ``ATTR_…`` to set for all that is copied.
+    """
+    tree = open_tree(source, clone=True, recursive=recursive)
+    try:
+        if set_:
+            set_attributes(tree, set_=set_, recursive=recursive)
+        attach(tree, target)
+    finally:
+        os.close(tree)
+
+
 def set_attributes(
     tree: int,
     *,

@@ -103,12 +103,7 @@ def _mount_hierarchy(top: int, hierarchy: _Hierarchy, flags: int) -> None:
 
 def _take(place: int, source: str, flags: int) -> None:
     """Mount what the host has, read-only if asked."""
-    tree = mounts.open_tree(source, clone=True, recursive=True)
-    try:
-        set_ = mounts.ATTR_NOSUID | mounts.ATTR_NODEV | mounts.ATTR_NOEXEC
-        if flags & mounts.MS_RDONLY:
-            set_ |= mounts.ATTR_RDONLY
-        mounts.set_attributes(tree, set_=set_, recursive=True)
-        mounts.attach(tree, place)
-    finally:
-        os.close(tree)
+    set_ = mounts.ATTR_NOSUID | mounts.ATTR_NODEV | mounts.ATTR_NOEXEC
+    if flags & mounts.MS_RDONLY:
+        set_ |= mounts.ATTR_RDONLY
+    mounts.bind(source, place, recursive=True, set_=set_)

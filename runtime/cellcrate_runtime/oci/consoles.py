@@ -65,11 +65,9 @@ def _open_terminal(root: int) -> tuple[int, int]:
 
 def _mount_console(root: int, slave: int) -> None:
     place = safe_paths.make_file(root, "/dev/console")
-    tree = mounts.open_tree(f"/proc/self/fd/{slave}", clone=True)
     try:
-        mounts.attach(tree, place)
+        mounts.bind(f"/proc/self/fd/{slave}", place)
     finally:
-        os.close(tree)
         os.close(place)
 
 

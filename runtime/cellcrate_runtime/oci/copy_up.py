@@ -16,29 +16,29 @@ def copy_contents(source: int, target: int) -> None:
 
     Everything is reached from the two descriptors, a name at a time, and no link is followed.
     """
-    here = os.open(".", _FOLDER, dir_fd=source)
-    there = os.open(".", _FOLDER, dir_fd=target)
+    _copy_folder(".", source, target)
+
+
+def _copy_folder(name: str, source: int, target: int) -> None:
+    here = os.open(name, _FOLDER, dir_fd=source)
     try:
-        _copy_folder(here, there)
+        there = os.open(name, _FOLDER, dir_fd=target)
+        try:
+            _copy_entries(here, there)
+        finally:
+            os.close(there)
     finally:
         os.close(here)
-        os.close(there)
 
 
-def _copy_folder(source: int, target: int) -> None:
+def _copy_entries(source: int, target: int) -> None:
     with os.scandir(source) as entries:
         names = [entry.name for entry in entries]
     for name in names:
         status = os.stat(name, dir_fd=source, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             os.mkdir(name, 0o700, dir_fd=target)
-            here = os.open(name, _FOLDER, dir_fd=source)
-            there = os.open(name, _FOLDER, dir_fd=target)
-            try:
-                _copy_folder(here, there)
-            finally:
-                os.close(here)
-                os.close(there)
+            _copy_folder(name, source, target)
         elif stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         elif stat.S_ISREG(status.st_mode):

@@ -144,15 +144,11 @@ def _mount_node(folder: int, name: str, device: Device) -> None:
     with contextlib.suppress(FileExistsError):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         os.close(os.open(name, flags, 0o644, dir_fd=folder))
-    tree = mounts.open_tree(_host_node(device), clone=True)
+    place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        try:
-            mounts.attach(tree, place)
-        finally:
-            os.close(place)
+        mounts.bind(_host_node(device), place)
     finally:
-        os.close(tree)
+        os.close(place)
 
 
 def _host_node(device: Device) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from cellcrate_runtime.linux import mounts as m
 
-__all__ = ["MountOptions", "bind_attributes", "parse"]
+__all__ = ["PROPAGATION", "MountOptions", "bind_attributes", "parse"]
 
 # A word sets flags, or (True) clears them.
 _FLAGS: dict[str, tuple[bool, int]] = {
@@ -46,7 +46,8 @@ _FLAGS: dict[str, tuple[bool, int]] = {
     "sync": (False, m.MS_SYNCHRONOUS),
 }
 
-_PROPAGATION = {
+#: How mounts made below one reach other namespaces, mount_namespaces(7).
+PROPAGATION = {
     "private": m.MS_PRIVATE,
     "rprivate": m.MS_PRIVATE | m.MS_REC,
     "shared": m.MS_SHARED,
@@ -130,8 +131,8 @@ def parse(options: Iterable[str]) -> MountOptions:
             result.flags = result.flags & ~flags if clears else result.flags | flags
         elif word in ("bind", "rbind"):
             result.bind, result.recursive = True, word == "rbind"
-        elif word in _PROPAGATION:
-            result.propagation = _PROPAGATION[word]
+        elif word in PROPAGATION:
+            result.propagation = PROPAGATION[word]
         elif (attributes := _RECURSIVE.get(word)) is not None:
             set_, clear = attributes
             result.tree_set = result.tree_set & ~clear | set_

@@ -208,24 +208,14 @@ def _mount_new(place: int, mount: Mount, options: MountOptions) -> None:
         source = _TAKEN_FROM_HOST.get(mount.type)
         if source is None:
             raise
-        _take_from_host(place, source, options)
+        # The container shares the host's namespace, and so the file system.
+        mounts.bind(source, place, recursive=True, set_=bind_attributes(options.flags))
     except OSError as error:
         # The terminals' group may have no id here, where a user is mapped alone.
         without = [word for word in options.data if not word.startswith("gid=")]
         if error.errno != errno.EINVAL or mount.type != "devpts" or without == options.data:
             raise
         mounts.mount_here("devpts", place, "devpts", options.flags, ",".join(without))
-
-
-def _take_from_host(place: int, source: str, options: MountOptions) -> None:
-    """Mount the host's file system: its namespace is the container's too."""
-    tree = mounts.open_tree(source, clone=True, recursive=True)
-    try:
-        attributes = bind_attributes(options.flags)
-        mounts.set_attributes(tree, set_=attributes, recursive=True)
-        mounts.attach(tree, place)
-    finally:
-        os.close(tree)
 
 
 def _mount_tmpfs(

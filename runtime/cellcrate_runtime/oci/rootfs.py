@@ -8,21 +8,11 @@ from collections.abc import Callable, Iterable
 from cellcrate_runtime.linux import mounts, safe_paths
 from cellcrate_runtime.oci import devices, masks
 from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.mount_options import PROPAGATION
 from cellcrate_runtime.oci.mounts import PreparedMount, is_dev, perform
 from cellcrate_runtime.oci.spec import Linux
 
 __all__ = ["attach_root", "build", "enter", "open_root"]
-
-_PROPAGATION = {
-    "private": mounts.MS_PRIVATE,
-    "rprivate": mounts.MS_PRIVATE | mounts.MS_REC,
-    "slave": mounts.MS_SLAVE,
-    "rslave": mounts.MS_SLAVE | mounts.MS_REC,
-    "shared": mounts.MS_SHARED,
-    "rshared": mounts.MS_SHARED | mounts.MS_REC,
-    "unbindable": mounts.MS_UNBINDABLE,
-    "runbindable": mounts.MS_UNBINDABLE | mounts.MS_REC,
-}
 
 
 def open_root(path: str) -> int:
@@ -96,4 +86,4 @@ def enter(root: int, *, read_only: bool, propagation: str) -> None:
         mounts.set_attributes(root, set_=mounts.ATTR_RDONLY)
     mounts.pivot_into(root)
     if propagation:
-        mounts.set_propagation("/", _PROPAGATION[propagation])
+        mounts.set_propagation("/", PROPAGATION[propagation])

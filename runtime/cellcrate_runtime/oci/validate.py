@@ -27,9 +27,6 @@ from cellcrate_runtime.oci.spec import (
 
 __all__ = ["validate", "validate_process"]
 
-_PROPAGATIONS = frozenset(
-    prefix + word for prefix in ("", "r") for word in ("private", "shared", "slave", "unbindable")
-)
 _DEVICE_TYPES = frozenset("cbup")
 _CLOCKS = frozenset({"monotonic", "boottime"})
 _IO_CLASSES = frozenset({"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"})
@@ -231,7 +228,7 @@ def _check_mount(member: str, mount: Mount, has_identity: bool) -> None:
 
 
 def _check_linux(linux: Linux, new: set[str], types: set[str]) -> None:
-    if linux.rootfs_propagation and linux.rootfs_propagation not in _PROPAGATIONS:
+    if linux.rootfs_propagation and linux.rootfs_propagation not in mount_options.PROPAGATION:
         _refuse("linux.rootfsPropagation", f"{linux.rootfs_propagation!r} is no propagation")
     for clock in linux.time_offsets:
         if clock not in _CLOCKS:

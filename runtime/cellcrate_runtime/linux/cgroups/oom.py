@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 from contextlib import suppress
-from types import TracebackType
 
 from . import files
 from .v1 import memory as memory1
@@ -54,12 +53,7 @@ class OomWatch:
     def __enter__(self) -> OomWatch:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
