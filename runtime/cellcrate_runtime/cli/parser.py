@@ -183,7 +183,7 @@ class _VersionAction(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from cellcrate_runtime.cli.versions import own_version
+        from cellcrate_runtime.version import own_version
 
         print(f"cellcrate {own_version()}")
         parser.exit(0)

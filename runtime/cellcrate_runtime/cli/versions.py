@@ -5,20 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from importlib import metadata
 
 from cellcrate_runtime.cli.api import EngineUnreachableError, get
 from cellcrate_runtime.paths import Paths
+from cellcrate_runtime.version import own_version
 
-__all__ = ["own_version", "run"]
-
-
-def own_version() -> str:
-    """The version of this distribution, or that it runs from its source without being installed."""
-    try:
-        return metadata.version("cellcrate")
-    except metadata.PackageNotFoundError:
-        return "0+source"
+__all__ = ["run"]
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,31 +6,19 @@ not hold here is false or absent, never made up, and what a user would miss is s
 
 from __future__ import annotations
 
-import functools
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from cellcrate_runtime.engine import timestamps
+from cellcrate_runtime.images.architecture import machine_architecture
 from cellcrate_runtime.linux.cgroups import Hierarchy, hierarchy
+from cellcrate_runtime.version import own_version
 
-__all__ = ["cellcrate_version", "cgroups", "computer", "security_options", "version", "warnings"]
-
-# Go's names of processors, which the API uses, by those of uname(2).
-_GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-
-
-@functools.cache
-def cellcrate_version() -> str:
-    """Return the version of Cellcrate, or that it runs from its source without being installed."""
-    try:
-        return metadata.version("cellcrate")
-    except metadata.PackageNotFoundError:
-        return "0+source"
+__all__ = ["cgroups", "computer", "security_options", "version", "warnings"]
 
 
 def version(api: str, oldest_api: str) -> dict[str, Any]:
@@ -40,12 +28,11 @@ def version(api: str, oldest_api: str) -> dict[str, Any]:
         api: The newest version of the API that is served.
         oldest_api: The oldest one.
     """
-    machine = platform.machine()
     facts = {
         "ApiVersion": api,
         "MinAPIVersion": oldest_api,
         "Os": "linux",
-        "Arch": _GO_ARCHITECTURES.get(machine, machine),
+        "Arch": machine_architecture(),
         "KernelVersion": platform.release(),
         "GitCommit": "",
         "GoVersion": "",
@@ -54,12 +41,12 @@ def version(api: str, oldest_api: str) -> dict[str, Any]:
     python = {"Name": "Python", "Version": platform.python_version(), "Details": {}}
     engine = {
         "Name": "Engine",
-        "Version": cellcrate_version(),
+        "Version": own_version(),
         "Details": {**facts, "Experimental": "false"},
     }
     return {
         "Platform": {"Name": "Cellcrate"},
-        "Version": cellcrate_version(),
+        "Version": own_version(),
         "Components": [engine, python],
         **facts,
     }

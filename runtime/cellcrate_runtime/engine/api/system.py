@@ -8,6 +8,7 @@ from typing import Any
 from cellcrate_runtime.engine import machine_facts
 from cellcrate_runtime.engine.api.app import API_VERSION, MIN_API_VERSION, Handler, Route
 from cellcrate_runtime.engine.container import Status
+from cellcrate_runtime.version import own_version
 
 __all__ = ["routes"]
 
@@ -76,7 +77,7 @@ class Info(Handler):
     def _engine(self) -> dict[str, Any]:
         return {
             "ID": str(uuid.uuid5(uuid.NAMESPACE_URL, self.engine.paths.data.as_uri())),
-            "ServerVersion": machine_facts.cellcrate_version(),
+            "ServerVersion": own_version(),
             "DockerRootDir": str(self.engine.paths.data),
             "Driver": "overlayfs",
             "DriverStatus": [],
