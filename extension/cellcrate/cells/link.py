@@ -30,8 +30,8 @@ class Link:
         self.engine = engine
         self.recoveries = 0
 
-    def ask(self, question: Callable[[Any], T]) -> T:
-        """Call a function with docker-py's low-level client.
+    def ask(self, question: Callable[..., T], *arguments: Any) -> T:
+        """Call a function with docker-py's low-level client, and with what follows here.
 
         The question has to be harmless when it is asked twice.
 
@@ -41,13 +41,13 @@ class Link:
         """
         with engine_errors():
             try:
-                return question(self.engine.api)
+                return question(self.engine.api, *arguments)
             except Exception as error:
                 if not is_connection_loss(error):
                     raise
             self.recover()
             try:
-                return question(self.engine.api)
+                return question(self.engine.api, *arguments)
             except Exception as error:
                 if not is_connection_loss(error):
                     raise

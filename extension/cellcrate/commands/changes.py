@@ -23,7 +23,7 @@ def _for_each(names: list[str], action: Callable[[Any, str], Any]) -> None:
     failures: list[EngineError] = []
     for name in names:
         try:
-            to_engine.ask(lambda api, name=name: action(api, name))  # type: ignore[misc]
+            to_engine.ask(action, name)
             print(name)
         except EngineError as error:
             failures.append(error)
@@ -79,15 +79,11 @@ def _wait(parsed: Parsed) -> Any:
     condition = parsed.get("condition")
     names = each_container(parsed, "wait")
     to_engine = link()
-    statuses = []
-    for name in names:
-        ask = _waiting(name, condition)
-        statuses.append(to_engine.ask(ask)["StatusCode"])
+    answers = [
+        to_engine.ask(lambda api, name: api.wait(name, condition=condition), name) for name in names
+    ]
+    statuses = [answer["StatusCode"] for answer in answers]
     return statuses[0] if len(statuses) == 1 else statuses
-
-
-def _waiting(name: str, condition: str | None) -> Callable[[Any], Any]:
-    return lambda api: api.wait(name, condition=condition)
 
 
 def _update(parsed: Parsed) -> None:

@@ -10,8 +10,18 @@ from cellcrate import connection
 from cellcrate.cells.link import Link
 from cellcrate.errors import UsageError
 from cellcrate.options import Group, Option, Parsed
+from cellcrate.options.values import key_value
 
-__all__ = ["Command", "each_container", "link", "one_container", "options", "switch"]
+__all__ = [
+    "Command",
+    "each_container",
+    "filter_option",
+    "filters",
+    "link",
+    "one_container",
+    "options",
+    "switch",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +62,26 @@ def options(*members: Option) -> tuple[Group, ...]:
 def switch(long: str, help_: str, short: str = "") -> Option:
     """Return an option without a value."""
     return Option(long=long, short=short, help=help_)
+
+
+def filter_option(help_: str) -> Option:
+    """Return the option ``--filter``; :func:`filters` gives what it asked for."""
+    return Option(
+        long="--filter",
+        short="-f",
+        metavar="NAME=VALUE",
+        repeat=True,
+        read=key_value,
+        help=help_,
+    )
+
+
+def filters(parsed: Parsed) -> dict[str, list[str]]:
+    """Return what ``--filter`` asked for, by name."""
+    wanted: dict[str, list[str]] = {}
+    for name, value in parsed.get("filter", []):
+        wanted.setdefault(name, []).append(value)
+    return wanted
 
 
 def link() -> Link:

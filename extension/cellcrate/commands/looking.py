@@ -7,6 +7,8 @@ from typing import Any
 from cellcrate.commands.command import (
     Command,
     each_container,
+    filter_option,
+    filters,
     link,
     one_container,
     options,
@@ -14,7 +16,7 @@ from cellcrate.commands.command import (
 )
 from cellcrate.errors import UsageError
 from cellcrate.options import Option, Parsed
-from cellcrate.options.values import count, key_value
+from cellcrate.options.values import count
 from cellcrate.widgets.table import Table
 from cellcrate.widgets.words import age, human_size
 
@@ -28,13 +30,10 @@ CHANGES = {0: "C", 1: "A", 2: "D"}
 
 
 def _ps(parsed: Parsed) -> Any:
-    filters: dict[str, list[str]] = {}
-    for name, value in parsed.get("filter", []):
-        filters.setdefault(name, []).append(value)
     limit = 1 if parsed.on("latest") else parsed.get("last", -1)
     containers = link().ask(
         lambda api: api.containers(
-            all=parsed.on("all"), limit=limit, filters=filters, size=parsed.on("size")
+            all=parsed.on("all"), limit=limit, filters=filters(parsed), size=parsed.on("size")
         )
     )
     if parsed.on("quiet"):
@@ -78,9 +77,10 @@ def _inspect(parsed: Parsed) -> Any:
     from cellcrate.widgets.document import Document
 
     to_engine = link()
-    found = []
-    for name in each_container(parsed, "inspect"):
-        found.append(to_engine.ask(lambda api, name=name: api.inspect_container(name)))  # type: ignore[misc]
+    found = [
+        to_engine.ask(lambda api, name: api.inspect_container(name), name)
+        for name in each_container(parsed, "inspect")
+    ]
     return Document(found[0] if len(found) == 1 else found)
 
 
@@ -119,15 +119,6 @@ _LAST = Option(
     help="List the N youngest containers, running or not.",
 )
 
-_FILTER = Option(
-    long="--filter",
-    short="-f",
-    metavar="NAME=VALUE",
-    repeat=True,
-    read=key_value,
-    help="List what matches: name=web, status=exited, label=tier=1, ancestor=IMAGE.",
-)
-
 COMMANDS = (
     Command(
         name="ps",
@@ -140,7 +131,9 @@ COMMANDS = (
             switch("--no-trunc", "Shorten nothing."),
             switch("--size", "Show how much each has written.", "-s"),
             _LAST,
-            _FILTER,
+            filter_option(
+                "List what matches: name=web, status=exited, label=tier=1, ancestor=IMAGE."
+            ),
         ),
         run=_ps,
     ),

@@ -7,10 +7,18 @@ from typing import Any
 
 from cellcrate.cells.log import show_log
 from cellcrate.cells.streams import Printer
-from cellcrate.commands.command import Command, link, one_container, options, switch
+from cellcrate.commands.command import (
+    Command,
+    filter_option,
+    filters,
+    link,
+    one_container,
+    options,
+    switch,
+)
 from cellcrate.errors import UsageError
 from cellcrate.options import Option, Parsed
-from cellcrate.options.values import environment, environment_file, key_value, moment
+from cellcrate.options.values import environment, environment_file, moment
 
 __all__ = ["COMMANDS"]
 
@@ -73,17 +81,14 @@ def _attach(parsed: Parsed) -> None:
 
 
 def _events(parsed: Parsed) -> None:
-    filters: dict[str, list[str]] = {}
-    for name, value in parsed.get("filter", []):
-        filters.setdefault(name, []).append(value)
-    link().ask(lambda api: _show_events(api, parsed, filters))
+    link().ask(_show_events, parsed)
 
 
-def _show_events(api: Any, parsed: Parsed, filters: dict[str, list[str]]) -> None:
+def _show_events(api: Any, parsed: Parsed) -> None:
     stream = api.events(
         since=_seconds(parsed.get("since")),
         until=_seconds(parsed.get("until")),
-        filters=filters,
+        filters=filters(parsed),
         decode=True,
     )
     try:
@@ -184,14 +189,7 @@ EVENTS = Command(
     groups=options(
         _SINCE,
         _UNTIL,
-        Option(
-            long="--filter",
-            short="-f",
-            metavar="NAME=VALUE",
-            repeat=True,
-            read=key_value,
-            help="Show what matches: container=web, event=die, type=container.",
-        ),
+        filter_option("Show what matches: container=web, event=die, type=container."),
     ),
     run=_events,
 )

@@ -26,7 +26,7 @@ def _stats(parsed: Parsed) -> Any:
     to_engine = link()
     names = parsed.words or _running(to_engine, every=parsed.on("all"))
     for name in parsed.words:
-        to_engine.ask(lambda api, name=name: api.inspect_container(name))  # type: ignore[misc]
+        to_engine.ask(lambda api, name: api.inspect_container(name), name)
     if parsed.on("no_stream"):
         watchers = [_Watcher(to_engine, name, once=True) for name in names]
         for watcher in watchers:

@@ -220,18 +220,21 @@ def device(text: str) -> dict[str, str]:
 
 def rate(text: str) -> dict[str, Any]:
     """Read ``DEVICE:RATE``, where the rate is a number with an optional unit of size."""
-    path, colon, number = text.rpartition(":")
-    if not colon or not path.startswith("/"):
-        raise ValueError(f"{text!r} is no rate of a device. Write /dev/NAME:RATE.")
+    path, number = _of_device(text, "rate")
     return {"Path": path, "Rate": size(number)}
 
 
 def device_weight(text: str) -> dict[str, Any]:
     """Read ``DEVICE:WEIGHT``."""
+    path, number = _of_device(text, "weight")
+    return {"Path": path, "Weight": count(number)}
+
+
+def _of_device(text: str, what: str) -> tuple[str, str]:
     path, colon, number = text.rpartition(":")
     if not colon or not path.startswith("/"):
-        raise ValueError(f"{text!r} is no weight of a device. Write /dev/NAME:WEIGHT.")
-    return {"Path": path, "Weight": count(number)}
+        raise ValueError(f"{text!r} is no {what} of a device. Write /dev/NAME:{what.upper()}.")
+    return path, number
 
 
 def host_entry(text: str) -> str:
