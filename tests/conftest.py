@@ -1,10 +1,15 @@
-"""For all tests: who may run which."""
+"""For all tests: who may run which, and whose failure may be somebody else's."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+
+#: What pytest returns where every test that failed bears the marker "peer". Its own go up to 5.
+ONLY_PEERS_FAILED = 6
+
+_peers_failed: set[bool] = set()  # whether each test that failed was a peer's
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -14,3 +19,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs to be root"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note whose test failed, be it in its fixtures."""
+    if report.failed:
+        _peers_failed.add("peer" in report.keywords)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Tell scripts/test whether it may try again; where -x ended the run, nobody knows."""
+    all_ran = exitstatus == pytest.ExitCode.TESTS_FAILED and not session.shouldfail
+    if all_ran and _peers_failed == {True}:
+        session.exitstatus = ONLY_PEERS_FAILED

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Lab
 
+pytestmark = pytest.mark.peer
 SECONDS_FOR_THE_LESSON = 300
 
 # An idle prompt has a number: [7]. One that waits or runs has a star: [*].

@@ -28,8 +28,8 @@ START_TIMEOUT = 60
 #: Parameters for the fixture "engine". What dockerd and podman do for an ordinary user is not what
 #: these tests are about.
 EMBEDDED = "embedded"
-DOCKER = pytest.param("docker", marks=pytest.mark.root)
-PODMAN = pytest.param("podman", marks=pytest.mark.root)
+DOCKER = pytest.param("docker", marks=[pytest.mark.root, pytest.mark.peer])
+PODMAN = pytest.param("podman", marks=[pytest.mark.root, pytest.mark.peer])
 
 
 @dataclass

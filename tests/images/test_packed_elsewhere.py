@@ -18,9 +18,12 @@ import pytest
 
 from cellcrate_runtime.images import BASE_REFERENCE, ImageStore
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="Engines with state of their own are started by root alone."
-)
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.skipif(
+        os.geteuid() != 0, reason="Engines with state of their own are started by root alone."
+    ),
+]
 PROGRAM = "import sqlite3, ssl, sys; print(sys.version_info.major, sqlite3.connect(':memory:'))"
 
 
