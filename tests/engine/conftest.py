@@ -138,6 +138,8 @@ class RunningEngine:
     def _note_containers(self) -> None:
         """Remember the containers there were, those that are removed already included."""
         self._seen |= {event["id"] for event in self.events() if "id" in event}
+        # The group that is kept ready for the next container goes with the engine.
+        self._seen |= {path.name for path in (self.paths.run / "ready").glob("*")}
 
     def events(self, **filters: str) -> list[dict[str, Any]]:
         """Return what has happened so far, in order."""
@@ -181,6 +183,7 @@ class RunningEngine:
         left = [f"process {pid}: {_command(pid)}" for pid in _processes_of(home)]
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         left += [f"mount {line}" for line in mounts if str(home) in line]
+        left += [f"file {path}" for path in (self.paths.run / "ready").glob("*")]
         return left + self.leftovers_of_containers()
 
     def leftovers_of_containers(self) -> list[str]:

@@ -206,7 +206,7 @@ def test_remove_of_what_runs_needs_force(engine: RunningEngine) -> None:
     container.remove(force=True)
     with pytest.raises(docker.errors.NotFound):
         container.reload()
-    assert not list(engine.paths.containers.iterdir())
+    eventually(lambda: not list(engine.paths.containers.iterdir()))
 
 
 def test_removed_by_itself(engine: RunningEngine) -> None:

@@ -29,7 +29,9 @@ async def rootfs(engine: Engine, container: Container) -> protocol.Rootfs:
     Raises:
         ImageError: The image is damaged, or its layers are gone.
     """
-    lower = await asyncio.to_thread(engine.images.held_dirs, container.id)
+    lower = engine.images.unpacked_dirs(container.id)
+    if lower is None:
+        lower = await asyncio.to_thread(engine.images.held_dirs, container.id)
     return protocol.Rootfs(
         lower=[str(folder) for folder in lower],
         upper=str(container.folder / "upper"),

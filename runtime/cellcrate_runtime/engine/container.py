@@ -11,6 +11,7 @@ import msgspec
 
 from cellcrate_runtime.engine import timestamps
 from cellcrate_runtime.engine.api.types import ContainerConfig, HostConfig, MountPoint
+from cellcrate_runtime.engine.shim.ready import group_path
 from cellcrate_runtime.engine.shim_client import ShimConnection
 
 __all__ = ["Container", "ContainerState", "Definition", "ExitStatus", "Status", "WaitCondition"]
@@ -83,6 +84,7 @@ class Container:
         definition: What it is. Replaced by ``rename`` and ``update``.
         state: How it is. Changed by the engine's lifecycle alone.
         folder: Its folder on disk.
+        on_disk: Resolves when a crash of the machine cannot take a new container away any more.
         shim: The connection to its shim while there is one.
         lock: Held by whoever starts, pauses, updates or removes it.
         restarted_by_user: A restart is under way, so ``--rm`` does not remove it now.
@@ -96,6 +98,7 @@ class Container:
         self.definition = definition
         self.folder = folder
         self.state = state or ContainerState()
+        self.on_disk: asyncio.Future[None] | None = None
         self.shim: ShimConnection | None = None
         self.lock = asyncio.Lock()
         self.restarted_by_user = False
@@ -147,7 +150,7 @@ class Container:
     @property
     def cgroup_path(self) -> str:
         """Its cgroup, below the engine's root."""
-        return f"/cellcrate/{self.id}"
+        return group_path(self.id)
 
     def event_attributes(self, **more: str) -> dict[str, str]:
         """Return the attributes that Docker gives events of a container."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
+from cellcrate_runtime.engine.background import Background
 from cellcrate_runtime.engine.container import Container
 from cellcrate_runtime.engine.events import EventLog
 from cellcrate_runtime.engine.execs import Execs
@@ -17,15 +17,17 @@ from cellcrate_runtime.engine.ownership import Owners
 from cellcrate_runtime.engine.recovery import recover
 from cellcrate_runtime.engine.registry import Registry
 from cellcrate_runtime.engine.removing import remove
+from cellcrate_runtime.engine.shim import ready
 from cellcrate_runtime.engine.store import Store
 from cellcrate_runtime.engine.supervisor import Supervisor
 from cellcrate_runtime.images import ImageStore
-from cellcrate_runtime.linux.cgroups import announce_move, hierarchy
+from cellcrate_runtime.linux.cgroups import tidy
 from cellcrate_runtime.linux.cgroups.delegation import prepare
 from cellcrate_runtime.paths import Paths
 
 __all__ = ["Engine", "Hooks"]
 
+_PATIENCE = 5.0  # seconds; what is not deleted then, the next engine deletes
 _log = logging.getLogger("cellcrate.engine")
 
 
@@ -63,6 +65,7 @@ class Engine:
         owners: Watches the processes that containers are tied to.
         execs: Further programs in running containers.
         health: Checks containers that have a health check.
+        removals: Deletes the files of removed containers.
     """
 
     def __init__(self, paths: Paths, leave: Callable[[], None], idle_seconds: float = 600) -> None:
@@ -79,6 +82,7 @@ class Engine:
         self.owners = Owners(lambda container: remove(self, container, force=True))
         self.execs = Execs(self)
         self.health = HealthChecks(self)
+        self.removals = Background()
 
     async def start(self) -> None:
         """Find the containers of earlier engines, and have the launcher warm."""
@@ -92,15 +96,12 @@ class Engine:
         await self.health.close()
         self.supervisor.close()
         self.owners.close()
+        await self.removals.finish(_PATIENCE)
         for container in self.containers:
             if container.shim is not None:
                 container.shim.close()
         await self.launcher.close()
-
-    def expect_start(self) -> None:
-        """Have the kernel get ready while a container that will be started is being made."""
-        if hierarchy().writable:
-            asyncio.get_running_loop().run_in_executor(None, announce_move)
+        tidy(ready.TOP)
 
     def owns_something_running(self) -> bool:
         """Whether a container runs, or is about to be restarted."""

@@ -6,7 +6,6 @@ import asyncio
 import os
 import posixpath
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -70,7 +69,7 @@ async def create(
     modes = _check_host(engine, host)
     wanted = volumes(host)
     anonymous_targets(config, host)
-    container_id = secrets.token_hex(32)
+    container_id = engine.launcher.upcoming_id()
     config.hostname = config.hostname or _hostname(modes, container_id)
     _fill_in_defaults(host)
     path, *arguments = [*(config.entrypoint or []), *(config.cmd or [])]
@@ -87,13 +86,12 @@ async def create(
     )
     _try_out(engine, definition, modes, wanted)
     engine.containers.reserve(name, container_id)
-    engine.expect_start()
     try:
-        # What is written must be on the disk before it is answered for, and disks take their time.
         container = await asyncio.to_thread(_make, engine, definition, image)
     except BaseException:
         engine.containers.release(name)
         raise
+    container.on_disk = _force_to_disk(engine, container)
     engine.containers.add(container)
     engine.owners.watch(container)
     engine.publish(container, "create")
@@ -125,6 +123,13 @@ def _make(engine: Engine, definition: Definition, image: Image) -> Container:
     except BaseException:
         engine.images.release(definition.id)
         raise
+
+
+def _force_to_disk(engine: Engine, container: Container) -> asyncio.Future[None]:
+    """Have the disk take what was written, and let nobody wait for it who does not start it."""
+    writing = asyncio.ensure_future(asyncio.to_thread(engine.store.force_to_disk, container))
+    writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return writing
 
 
 def _try_out(engine: Engine, definition: Definition, modes: Modes, wanted: list[Volume]) -> None:

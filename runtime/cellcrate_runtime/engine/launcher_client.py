@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from cellcrate_runtime.engine import protocol, wire
 from cellcrate_runtime.engine.async_channel import Channel, ChannelClosedError
 from cellcrate_runtime.engine.files_client import Files, WorkError
+from cellcrate_runtime.engine.shim import ready
 from cellcrate_runtime.engine.shim_client import LaunchError, ShimConnection, ShimGoneError
 
 __all__ = ["Launcher"]
@@ -34,6 +36,18 @@ class Launcher:
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
         self._process: _Process | None = None
+        self._upcoming = _random_id()
+        self._is_given_out = False
+
+    def upcoming_id(self) -> str:
+        """Return the id for a new container, which then starts fastest if it is the next to start.
+
+        The launcher has the control group of one such id ready.
+        """
+        if self._is_given_out:
+            return _random_id()
+        self._is_given_out = True
+        return self._upcoming
 
     @property
     def pid(self) -> int | None:
@@ -44,7 +58,7 @@ class Launcher:
     def start(self) -> None:
         """Start the launcher if it does not run; takes about a millisecond, it loads by itself."""
         if self.pid is None:
-            self._process = _Process(self._run_dir)
+            self._process = _Process(self._run_dir, self._upcoming)
 
     async def launch(self, request: protocol.Launch, clients: Sequence[int] = ()) -> ShimConnection:
         """Start a container and return when its program has been executed.
@@ -57,6 +71,9 @@ class Launcher:
         Raises:
             LaunchError: It could not be started; nothing is left of the attempt.
         """
+        if self._is_given_out:
+            self._upcoming, self._is_given_out = _random_id(), False
+        request.upcoming_id = self._upcoming
         here, there = wire.pair()
         try:
             await self._send(request, [there.fileno(), *clients])
@@ -99,6 +116,7 @@ class Launcher:
             self._process.channel.close()
             await self._process.has_left(_PATIENCE)
             self._process = None
+        await asyncio.to_thread(ready.clear, os.fspath(self._run_dir))
 
     async def _work(self, request: protocol.Work, descriptors: Sequence[int]) -> None:
         try:
@@ -115,7 +133,7 @@ class Launcher:
 class _Process:
     """One launcher process and the channel to it."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, upcoming_id: str) -> None:
         here, there = wire.pair()
         with there:
             self._child = subprocess.Popen(
@@ -126,6 +144,7 @@ class _Process:
                     "cellcrate_runtime.engine.launcher",
                     str(there.fileno()),
                     os.fspath(run_dir),
+                    upcoming_id,
                 ],
                 env={**os.environ, "PYTHONPATH": _module_path()},
                 stdin=subprocess.DEVNULL,
@@ -156,6 +175,10 @@ class _Process:
         self.channel.close()
         if not self.ended.done():
             self.ended.set_result(None)
+
+
+def _random_id() -> str:
+    return secrets.token_hex(32)
 
 
 def _module_path() -> str:

@@ -91,11 +91,8 @@ def _check_cpu(asked: Asked) -> None:
         raise BadRequestError("Conflicting options: Nano CPUs and CPU Period cannot both be set")
     if asked.nano_cpus and asked.cpu_quota:
         raise BadRequestError("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
-    count = os.cpu_count() or 1
-    if asked.nano_cpus and not 10_000_000 <= asked.nano_cpus <= count * 1_000_000_000:
-        raise BadRequestError(
-            f"range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available"
-        )
+    if asked.nano_cpus:
+        _check_cpus(asked.nano_cpus)
     if asked.cpu_shares < 0:
         raise BadRequestError(
             f"invalid CPU shares {asked.cpu_shares}: it is a weight, 2 or more, or left out for "
@@ -107,6 +104,14 @@ def _check_cpu(asked: Asked) -> None:
         )
     if asked.cpu_quota < -1 or 0 < asked.cpu_quota < 1000:
         raise BadRequestError("CPU cfs quota can not be less than 1ms (i.e. 1000)")
+
+
+def _check_cpus(nano_cpus: int) -> None:
+    count = os.cpu_count() or 1
+    if not 10_000_000 <= nano_cpus <= count * 1_000_000_000:
+        raise BadRequestError(
+            f"range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available"
+        )
 
 
 def _check_rest(asked: Asked) -> None:

@@ -139,6 +139,7 @@ class Launch(_Message):
     log: LogFile
     exit_file: str  # where an ExitRecord is written, as JSON
     run_dir: str  # made, and removed again, by the shim
+    upcoming_id: str = ""  # of the container that the launcher shall be ready for after this one
     tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False  # close the container's input when the first client closes its own

@@ -7,6 +7,7 @@ shim could not tell, because it was killed or the machine went down, is recorded
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from cellcrate_runtime.engine.shim_client import (
     ShimGoneError,
     read_exit_file,
 )
+from cellcrate_runtime.images import ImageError
 from cellcrate_runtime.linux.cgroups import Cgroup, CgroupError
 
 if TYPE_CHECKING:
@@ -46,15 +48,22 @@ async def recover(engine: Engine) -> None:
             _log.warning("%s", error.message)
     for container in engine.store.load():
         engine.containers.add(container)
-    _release_images(engine)
+    _keep_images(engine)
     for container in engine.containers:
         if container.state.status is not Status.DEAD:
             await _recover_one(engine, container)
 
 
-def _release_images(engine: Engine) -> None:
-    """Let go the layers that were kept for containers which are not there."""
+def _keep_images(engine: Engine) -> None:
+    """Let go the layers that were kept for containers which are not there, and keep the others'.
+
+    A machine that went down may have lost what was written about them last.
+    """
     known = {container.id for container in engine.containers}
+    for container in engine.containers:
+        if not engine.images.holds.has(container.id):
+            with contextlib.suppress(ImageError):  # who starts it will hear of it
+                engine.images.hold(container.id, engine.images.get(container.definition.image))
     for use in engine.images.holds.uses():
         if use.container_id not in known:
             engine.images.release(use.container_id)

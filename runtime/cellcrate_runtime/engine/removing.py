@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = ["delete_folder", "remove"]
 
+_log = logging.getLogger("cellcrate.removing")
+
 
 async def remove(engine: Engine, container: Container, *, force: bool = False) -> None:
     """Remove a container with its writable layer and its log.
 
+    When this returns, nobody finds the container any more and its name is free; its files follow
+    in a moment. If they cannot be deleted, it is shown again, as dead.
+
     Raises:
         ConflictError: It runs and ``force`` is not set, or it is being removed already.
-        EngineError: Some file could not be removed; the container is then shown as dead.
+        EngineError: It runs and does not end.
     """
     state = container.state
     if state.status is Status.REMOVING:
@@ -50,21 +56,37 @@ async def remove(engine: Engine, container: Container, *, force: bool = False) -
 
 
 async def _remove(engine: Engine, container: Container) -> None:
-    await settle(engine, container)
     attaching.close_all(attaching.take_waiting(container))
     engine.owners.forget(container)
-    try:
-        await delete_folder(engine, engine.store.mark_removing(container))
-    except EngineError as error:
-        container.state.status = Status.DEAD
-        container.state.error = error.message
-        raise
+    engine.store.save_state(container)  # an engine that follows a killed one goes on with it
     engine.images.release(container.id)
     engine.containers.remove(container)
     container.gone = True
     engine.publish(container, "destroy")
     engine.hooks.call(engine.hooks.removed, container)
     container.announce_removal()
+    engine.removals.spawn(_delete_files(engine, container))
+
+
+async def _delete_files(engine: Engine, container: Container) -> None:
+    """Do what nobody has to wait for: the shim takes its mounts down, and files are deleted."""
+    async with container.lock:
+        try:
+            await settle(engine, container)
+            await delete_folder(engine, engine.store.mark_removing(container))
+        except (EngineError, OSError) as error:
+            _come_back(engine, container, str(error))
+
+
+def _come_back(engine: Engine, container: Container, reason: str) -> None:
+    """Show a container as dead whose files cannot be deleted, so that it can be tried again."""
+    _log.error("container %s: %s", container.name, reason)
+    if engine.containers.has_name(container.name):
+        container.definition.name = f"{container.id[:12]}_{container.name}"
+    container.state.status = Status.DEAD
+    container.state.error = reason
+    container.gone = False
+    engine.containers.add(container)
 
 
 async def delete_folder(engine: Engine, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from cellcrate_runtime.engine import attaching, protocol
@@ -73,7 +74,8 @@ async def launch(engine: Engine, container: Container) -> None:
 
 
 async def _launch(engine: Engine, container: Container, clients: list[attaching.Waiting]) -> None:
-    engine.expect_start()
+    if container.on_disk is not None:
+        await asyncio.shield(container.on_disk)
     await settle(engine, container)  # the last run's overlay and run folder must be free
     root = await rootfs(engine, container)
     write_bundle(engine, container, root)

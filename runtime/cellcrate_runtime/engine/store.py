@@ -3,7 +3,7 @@
 Each container has a folder with
 
 ``definition.json``
-    what it is; written whole and durably before the container is answered for;
+    what it is; written whole, and on the disk before the container is started;
 ``state.json``
     how it was last; written whole, but not forced to the disk, because what it says (that
     something runs) does not survive the machine, and is checked against the shim anyway;
@@ -16,6 +16,7 @@ was being removed, and one without a definition was being created, when an engin
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -46,25 +47,44 @@ class Store:
         self._paths = paths
 
     def create(self, definition: Definition) -> Container:
-        """Make the folder of a new container and write down what it is."""
+        """Make the folder of a new container and write down what it is.
+
+        It is safe from a crash of the machine after :meth:`force_to_disk`.
+        """
         folder = self._paths.container(definition.id)
         folder.mkdir(mode=0o700)
         try:
             for name in _LAYER:
-                (folder / name).mkdir()
+                os.mkdir(folder / name)
                 # The writable layer's own mode is that of the container's root folder.
-                (folder / name).chmod(0o755)
+                os.chmod(folder / name, 0o755)
             container = Container(definition, folder)
-            self.save(container)
+            self._write_definition(container, durable=False)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return container
 
+    def force_to_disk(self, container: Container) -> None:
+        """Wait until the disk has what a container is; it may have been removed meanwhile.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(container.folder / _DEFINITION, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def save(self, container: Container) -> None:
         """Write down what a container is, durably."""
+        self._write_definition(container, durable=True)
+
+    def _write_definition(self, container: Container, *, durable: bool) -> None:
         path = container.folder / _DEFINITION
-        _write_whole(path, msgspec.json.encode(container.definition), durable=True)
+        _write_whole(path, msgspec.json.encode(container.definition), durable=durable)
 
     def save_state(self, container: Container) -> None:
         """Write down how a container is.
@@ -79,10 +99,14 @@ class Store:
             _log.error("container %s: its state is not written: %s", container.name, error)
 
     def mark_removing(self, container: Container) -> Path:
-        """Rename a container's folder, so that it is gone even if the engine is killed now."""
+        """Rename a container's folder, so that it is gone even if the engine is killed now.
+
+        An attempt to remove it may have failed before.
+        """
         folder = container.folder
         renamed = folder.with_name(folder.name + _REMOVING)
-        folder.rename(renamed)
+        if folder.exists():
+            folder.rename(renamed)
         return renamed
 
     def leftovers(self) -> list[Path]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cellcrate_runtime.engine import timestamps
+from cellcrate_runtime.engine.background import Background
 from cellcrate_runtime.engine.container import Container, Status
 from cellcrate_runtime.engine.errors import EngineError
 from cellcrate_runtime.engine.protocol import ExitRecord
@@ -29,7 +29,7 @@ class Supervisor:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._restarts: dict[str, asyncio.TimerHandle] = {}
 
     def follow(self, container: Container, shim: ShimConnection) -> None:
@@ -43,8 +43,7 @@ class Supervisor:
         for timer in self._restarts.values():
             timer.cancel()
         self._restarts.clear()
-        for task in self._tasks:
-            task.cancel()
+        self._background.cancel()
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -77,7 +76,7 @@ class Supervisor:
         self._engine.hooks.call(self._engine.hooks.ended, container)
         container.announce_exit()
         if record.error:
-            self.spawn(self._settle(container))
+            self._background.spawn(self._settle(container))
         if again:
             self.restart_later(container, ran_for)
         elif container.host_config.auto_remove and not container.restarted_by_user:
@@ -110,7 +109,7 @@ class Supervisor:
         pause = back_off.next(ran_for)
         loop = asyncio.get_running_loop()
         self._restarts[container.id] = loop.call_later(
-            pause, lambda: self.spawn(self._restart(container))
+            pause, lambda: self._background.spawn(self._restart(container))
         )
 
     def cancel_restart(self, container: Container) -> None:
@@ -138,7 +137,7 @@ class Supervisor:
 
     def remove_later(self, container: Container) -> None:
         """Remove a container that asked for it with ``--rm``."""
-        self.spawn(self._remove(container))
+        self._background.spawn(self._remove(container))
 
     async def _remove(self, container: Container) -> None:
         from cellcrate_runtime.engine.removing import remove
@@ -147,14 +146,3 @@ class Supervisor:
             await remove(self._engine, container, force=True)
         except EngineError as error:
             _log.warning("container %s is not removed: %s", container.name, error.message)
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run something in the background; what goes wrong in it is logged."""
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("a task in the background failed", exc_info=task.exception())

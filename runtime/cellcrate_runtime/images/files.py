@@ -30,10 +30,11 @@ __all__ = [
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
+def write_whole(path: Path, content: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
     """Replace a file so that a reader, or a crash, sees the old or the new content, never a part.
 
-    Written beside it, flushed to disk and renamed; see rename(2) and fsync(2).
+    Written beside it, flushed to disk and renamed; see rename(2) and fsync(2). Without ``durable``
+    that holds for a crash of the process, and not of the machine.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -41,13 +42,15 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

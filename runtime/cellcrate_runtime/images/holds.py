@@ -37,9 +37,21 @@ class Holds:
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
     def take(self, container_id: str, image: Image) -> None:
-        """Write down that a container needs an image's layers."""
+        """Write down that a container needs an image's layers.
+
+        This is not forced to the disk: who knows the containers can write it anew after a crash of
+        the machine, see :meth:`has`.
+        """
         hold = Hold(image.id, image.diff_ids)
-        write_whole(self._path(container_id), msgspec.json.encode(hold))
+        write_whole(self._path(container_id), msgspec.json.encode(hold), durable=False)
+
+    def has(self, container_id: str) -> bool:
+        """Whether a container holds anything."""
+        try:
+            self.get(container_id)
+        except (ImageNotFoundError, msgspec.DecodeError):
+            return False
+        return True
 
     def get(self, container_id: str) -> Hold:
         """What a container holds.

@@ -140,10 +140,21 @@ class ImageStore:
             ImageNotFoundError: The container holds nothing, or what it holds is gone.
             The same as :meth:`lower_dirs`, where layers have to be unpacked again.
         """
+        unpacked = self.unpacked_dirs(container_id)
+        if unpacked is not None:
+            return unpacked
+        return self.lower_dirs(self.get(self.holds.get(container_id).image_id))
+
+    def unpacked_dirs(self, container_id: str) -> list[Path] | None:
+        """The same where nothing has to be unpacked, which is soon known; None where it has.
+
+        Raises:
+            ImageNotFoundError: The container holds nothing.
+        """
         hold = self.holds.get(container_id)
         if all(self.layers.has(diff_id) for diff_id in hold.diff_ids):
             return [self.layers.path(diff_id) for diff_id in reversed(hold.diff_ids)]
-        return self.lower_dirs(self.get(hold.image_id))
+        return None
 
     def release(self, container_id: str) -> None:
         """Let go what :meth:`hold` keeps. What nothing needs any more is deleted by `collect`."""

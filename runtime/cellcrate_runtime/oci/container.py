@@ -89,10 +89,10 @@ def _taken(spare: Spare | None, plan: Plan, cgroup: CgroupMember | None) -> Init
     """The spare, if there is one that can become what is planned."""
     if spare is None:
         return None
-    if not spare.become(plan):
+    if (spare.cgroup is not None and cgroup is None) or not spare.become(plan):
         spare.process.abort()
         return None
-    if cgroup is not None:
+    if cgroup is not None and cgroup is not spare.cgroup:
         cgroup.add(spare.process.pid)
     limits.set_oom_score_adj(spare.process.pid, plan.process)
     return spare.process

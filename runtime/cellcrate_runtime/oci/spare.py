@@ -13,7 +13,7 @@ from functools import partial
 from cellcrate_runtime.linux import namespaces, process_title
 from cellcrate_runtime.oci import first_process
 from cellcrate_runtime.oci.identity import write_mappings
-from cellcrate_runtime.oci.making import fork
+from cellcrate_runtime.oci.making import CgroupMember, in_new_namespaces
 from cellcrate_runtime.oci.plan import BORN_INTO, MADE_FIRST, Plan, write_plan
 from cellcrate_runtime.oci.rehearsal import rehearse_first_process
 from cellcrate_runtime.oci.spec import IDMapping, Spec
@@ -33,11 +33,13 @@ class Spare:
         process: It; :meth:`InitProcess.abort` gives it up.
         new: The types of namespaces that it was born into.
         mappings: The ids of its user namespace, if it has one; of users and of groups alike.
+        cgroup: The control group that it is in, if it was put into one.
     """
 
     process: InitProcess
     new: frozenset[str]
     mappings: list[IDMapping]
+    cgroup: CgroupMember | None = None
 
     def become(self, plan: Plan) -> bool:
         """Tell it what it is; False if it cannot be that, and nothing was told."""
@@ -57,7 +59,9 @@ class Spare:
         return plan.linux.uid_mappings == plan.linux.gid_mappings == self.mappings
 
 
-def make_spare(mappings: list[IDMapping], example: Spec) -> Spare:
+def make_spare(
+    mappings: list[IDMapping], example: Spec, cgroup: CgroupMember | None = None
+) -> Spare:
     """Make a process for the usual container: with its own processes, network and names.
 
     It dies with its maker, which must have a single thread.
@@ -65,16 +69,18 @@ def make_spare(mappings: list[IDMapping], example: Spec) -> Spare:
     Args:
         mappings: The ids of its user namespace; without any it has none of its own.
         example: A configuration to rehearse with, by itself, while it waits.
+        cgroup: The control group that it waits in; probably the container's.
 
     Raises:
         OCIError: The kernel refuses the namespaces.
+        CgroupError: The control group does not take it.
     """
     new = frozenset({"pid", *MADE_FIRST, *(["user"] if mappings else [])})
     process_title.title_area()  # which it may need, and could not find out by itself
     rehearse = partial(rehearse_first_process, example)
     live = partial(first_process.become_what_is_planned, new, rehearse)
-    process = fork(namespaces.flags_of(new & BORN_INTO), live)
+    process = in_new_namespaces(namespaces.flags_of(new & BORN_INTO), live, cgroup)
     with undone_on_failure(process):
         if mappings:
             write_mappings(process.pid, mappings, mappings)
-    return Spare(process, new, mappings)
+    return Spare(process, new, mappings, cgroup)

@@ -1,7 +1,7 @@
-"""``python -m cellcrate_runtime.engine.launcher CHANNEL RUN_FOLDER``: started by the engine."""
+"""Started by the engine: ``python -m cellcrate_runtime.engine.launcher CHANNEL RUN_FOLDER ID``."""
 
 import sys
 
 from cellcrate_runtime.engine.launcher.main import main
 
-main(int(sys.argv[1]), sys.argv[2])
+main(int(sys.argv[1]), *sys.argv[2:4])

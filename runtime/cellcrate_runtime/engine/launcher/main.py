@@ -17,6 +17,7 @@ import time
 
 from cellcrate_runtime.engine.complaints import complain_of_defect
 from cellcrate_runtime.engine.launcher import refusal, spare, warming
+from cellcrate_runtime.engine.shim import ready
 
 __all__ = ["main"]
 
@@ -26,12 +27,13 @@ _LET_IT_START = 0.03
 _AFTER_A_DEATH = 0.1
 
 
-def main(channel_number: int, run_folder: str) -> None:
+def main(channel_number: int, run_folder: str, container_id: str = "") -> None:
     """Serve the engine at the other end of a channel, until it closes it.
 
     Args:
         channel_number: The descriptor of the channel, inherited.
         run_folder: The engine's run folder, in which living shims are found.
+        container_id: The container to be ready for at first, if any.
     """
     channel = socket.socket(fileno=channel_number)
     channel.set_inheritable(False)
@@ -39,6 +41,7 @@ def main(channel_number: int, run_folder: str) -> None:
         if os.geteuid() != 0:
             warming.become_root_of_a_namespace(run_folder)
         warming.warm()
+        ready.clear(run_folder)
     except Exception as error:
         complain_of_defect()
         reason = f"containers cannot be started here: {error}. Run `cellcrate doctor` to see why"
@@ -49,22 +52,57 @@ def main(channel_number: int, run_folder: str) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    _keep_a_spare(channel)
+    place = _Place(run_folder, container_id)
+    try:
+        _keep_a_spare(channel, place)
+    finally:
+        place.leave()
 
 
-def _keep_a_spare(channel: socket.socket) -> None:
+def _keep_a_spare(channel: socket.socket, place: _Place) -> None:
     mappings = warming.usual_mappings()
     while not _has_closed(channel):
         try:
-            taken = spare.fork(channel, mappings)
+            taken = spare.fork(channel, mappings, place.ready())
         except OSError as error:
             refusal.refuse_next(channel, f"no process could be made: {error.strerror}")
             continue
         news = spare.wait_until_taken(taken)
         if news is None:
             time.sleep(_AFTER_A_DEATH)  # somebody kills our spares: do not fork without end
-        elif not _wait(channel, _LET_IT_START) and news.bundle:
-            mappings = warming.learn(news.bundle)
+            continue
+        in_a_hurry = _wait(channel, _LET_IT_START)
+        if news.bundle:
+            place.next_is(news.upcoming_id, was_taken=news.took_ready)
+            if not in_a_hurry:
+                mappings = warming.learn(news.bundle, mappings)
+
+
+class _Place:
+    """Where the next container will be: the control group that is kept ready for it."""
+
+    def __init__(self, run_folder: str, container_id: str) -> None:
+        self._run_folder = run_folder
+        self._container_id = container_id
+        self._ready: ready.Ready | None = None
+
+    def ready(self) -> ready.Ready | None:
+        if self._ready is None and self._container_id:
+            self._ready = ready.make(self._run_folder, self._container_id)
+        return self._ready
+
+    def next_is(self, container_id: str, *, was_taken: bool) -> None:
+        if self._ready is not None and was_taken:
+            self._ready.let_go()
+            self._ready = None
+        elif container_id != self._container_id:
+            self.leave()
+        self._container_id = container_id
+
+    def leave(self) -> None:
+        if self._ready is not None:
+            self._ready.discard()
+            self._ready = None
 
 
 def _wait(channel: socket.socket, seconds: float) -> int:

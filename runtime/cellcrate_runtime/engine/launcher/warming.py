@@ -10,7 +10,7 @@ from cellcrate_runtime.engine.launcher import rehearsal
 from cellcrate_runtime.engine.shim import run_folder
 from cellcrate_runtime.linux import idmap, rootless, seccomp
 from cellcrate_runtime.linux.cgroups import hierarchy
-from cellcrate_runtime.oci import spec
+from cellcrate_runtime.oci import cgroup_mounts, spec
 
 __all__ = ["become_root_of_a_namespace", "learn", "usual_mappings", "warm"]
 
@@ -32,6 +32,7 @@ def become_root_of_a_namespace(run: str) -> None:
 def warm() -> None:
     """Look up what does not change while the launcher lives."""
     hierarchy()
+    cgroup_mounts.remember_layout()
     _compile_usual_filter()
     if not root_file_system.in_user_namespace():
         _make_user_namespace()
@@ -48,16 +49,20 @@ def usual_mappings() -> list[spec.IDMapping]:
     return [spec.IDMapping(container_id=ids.inside, host_id=ids.outside, size=ids.size)]
 
 
-def learn(bundle: str) -> list[spec.IDMapping]:
+def learn(bundle: str, mappings: list[spec.IDMapping]) -> list[spec.IDMapping]:
     """Compile a container's filter, so that the next shims have it, and return its id mappings.
 
     What a shim learns is lost with it; the next container is probably like the last.
+
+    Args:
+        bundle: Where the container is described; it may have been removed meanwhile.
+        mappings: What to return then.
     """
     try:
         with open(f"{bundle}/config.json", "rb") as file:
             linux = spec.decode(file.read()).linux or spec.Linux()
     except (OSError, spec.InvalidSpecError):
-        return []
+        return mappings
     if linux.seccomp is not None:
         with contextlib.suppress(seccomp.SeccompError):
             seccomp.compile(linux.seccomp)

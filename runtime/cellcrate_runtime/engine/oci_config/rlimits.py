@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from cellcrate_runtime.engine.api.types import Ulimit
@@ -70,6 +71,7 @@ def _most(name: str) -> int:
     return _UNLIMITED if hard == resource.RLIM_INFINITY else hard
 
 
+@cache
 def lowest_oom_score_adj() -> int:
     """Return how far a container may be kept from the OOM killer; see proc_pid_oom_score_adj(5)."""
     return -1000 if _may_raise() else int(Path("/proc/self/oom_score_adj").read_text())

@@ -11,6 +11,7 @@ from cellcrate_runtime.engine import wire
 from cellcrate_runtime.engine.complaints import complain_of_defect
 from cellcrate_runtime.engine.protocol import Failed, Launch
 from cellcrate_runtime.engine.shim import ending
+from cellcrate_runtime.engine.shim.ready import Ready
 from cellcrate_runtime.engine.shim.starting import StartFailure, start
 from cellcrate_runtime.engine.shim.supervisor import Supervisor
 from cellcrate_runtime.linux import process_title
@@ -19,19 +20,25 @@ from cellcrate_runtime.oci import container as oci
 __all__ = ["run"]
 
 
-def run(request: Launch, descriptors: list[int], first: oci.Spare | None = None) -> None:
+def run(
+    request: Launch,
+    descriptors: list[int],
+    first: oci.Spare | None = None,
+    ready: Ready | None = None,
+) -> None:
     """Start a container and keep it until it has ended; the caller is a process just forked.
 
     Args:
         request: What to start.
         descriptors: The control connection, then one for each of ``request.clients``.
         first: A first process made in advance.
+        ready: The container's control group, if it was made in advance.
     """
     engine, clients = socket.socket(fileno=descriptors[0]), descriptors[1:]
     os.setsid()  # signals for the engine's terminal or group are not for containers
     process_title.set_name("cellcrate-shim")
     try:
-        supervisor = _start(request, first)
+        supervisor = _start(request, first, ready)
     except StartFailure as failure:
         wire.send(engine, Failed(kind=failure.kind, message=failure.message))
         return
@@ -50,8 +57,8 @@ def run(request: Launch, descriptors: list[int], first: oci.Spare | None = None)
     supervisor.run()
 
 
-def _start(request: Launch, first: oci.Spare | None) -> Supervisor:
-    container = start(request, first)
+def _start(request: Launch, first: oci.Spare | None, ready: Ready | None) -> Supervisor:
+    container = start(request, first, ready)
     try:
         return Supervisor(container)
     except BaseException:

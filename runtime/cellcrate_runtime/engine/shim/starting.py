@@ -13,10 +13,11 @@ from cellcrate_runtime.engine import root_file_system
 from cellcrate_runtime.engine.protocol import FailureKind, Launch
 from cellcrate_runtime.engine.shim import run_folder
 from cellcrate_runtime.engine.shim.json_log import JsonLog
+from cellcrate_runtime.engine.shim.ready import Ready
 from cellcrate_runtime.engine.shim.streams import ProgramStreams, close_stdio
 from cellcrate_runtime.engine.workers.running import Running
 from cellcrate_runtime.linux import mounts
-from cellcrate_runtime.linux.cgroups import Cgroup, CgroupError
+from cellcrate_runtime.linux.cgroups import Cgroup, CgroupError, Resources
 from cellcrate_runtime.oci import container, spec, users
 from cellcrate_runtime.oci.errors import OCIError, StartError
 from cellcrate_runtime.oci.identity import id_ranges
@@ -75,22 +76,27 @@ class Container:
         return has_own(self.spec, "pid")
 
 
-def start(request: Launch, first: container.Spare | None = None) -> Container:
+def start(
+    request: Launch, first: container.Spare | None = None, ready: Ready | None = None
+) -> Container:
     """Start what is asked for and return when its program has been executed.
 
     Args:
         request: What to start.
         first: A first process made in advance; used if it fits, and else given up.
+        ready: The container's control group, if it was made in advance.
 
     Raises:
         StartFailure: A step failed; the steps before it have been taken back.
     """
     at = _Step("beginning", "internal")
     with ExitStack() as undo:
+        if ready is not None:
+            undo.callback(ready.discard)
         if first is not None:
             undo.callback(first.process.abort)
         try:
-            started = _take_steps(request, first, at, undo)
+            started = _take_steps(request, first, ready, at, undo)
         except (OCIError, spec.InvalidSpecError, CgroupError, OSError) as error:
             raise _failure(error, at) from error
         undo.pop_all()
@@ -109,10 +115,14 @@ class _Step:
 
 
 def _take_steps(
-    request: Launch, first: container.Spare | None, at: _Step, undo: ExitStack
+    request: Launch,
+    first: container.Spare | None,
+    ready: Ready | None,
+    at: _Step,
+    undo: ExitStack,
 ) -> Container:
     at.now("making the run folder", "internal")
-    lock = run_folder.acquire(request.run_dir)
+    lock = _make_run_folder(request.run_dir, ready)
     undo.callback(_leave_run_folder, request.run_dir, lock)
     remove_if_there(request.exit_file)
     at.now("reading config.json", "invalid")
@@ -126,7 +136,7 @@ def _take_steps(
     at.now("looking up the user", "invalid")
     _become_user(request, config, rootfs)
     at.now("making the control group", "resources")
-    cgroup = _make_cgroup(config, undo)
+    cgroup = _make_cgroup(config, ready, undo)
     at.now("making the container", "internal")
     process, streams = _create(request, config, rootfs, cgroup, owners, first, undo)
     at.now("starting the program", "internal")
@@ -173,6 +183,10 @@ def remove_if_there(path: str) -> None:
     """Remove a file; that there is none is fine."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def _make_run_folder(folder: str, ready: Ready | None) -> int:
+    return ready.become_run_folder(folder) if ready is not None else run_folder.acquire(folder)
 
 
 def _leave_run_folder(folder: str, lock: int) -> None:
@@ -234,10 +248,13 @@ def set_user(process: spec.Process, rootfs: int | str, name: str, groups: list[s
         process.user = user
 
 
-def _make_cgroup(config: spec.Spec, undo: ExitStack) -> Cgroup | None:
+def _make_cgroup(config: spec.Spec, ready: Ready | None, undo: ExitStack) -> Cgroup | None:
     linux = config.linux
     if linux is None or not linux.cgroups_path:
         return None
+    if ready is not None and linux.cgroups_path == ready.cgroup.path:
+        ready.cgroup.apply(linux.resources or Resources())
+        return ready.cgroup
     cgroup = Cgroup.create(linux.cgroups_path, linux.resources)
     undo.callback(cgroup.delete)
     return cgroup

@@ -16,7 +16,6 @@ from .errors import (
 )
 from .group import Cgroup, tidy
 from .hierarchy import Hierarchy, Place, hierarchy
-from .moving import announce_move
 from .oom import OomWatch
 from .pressure import Pressure, Stall
 from .resources import Resources
@@ -41,7 +40,6 @@ __all__ = [
     "Problem",
     "Resources",
     "Stall",
-    "announce_move",
     "check",
     "hierarchy",
     "tidy",

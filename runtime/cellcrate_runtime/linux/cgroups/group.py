@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from . import files, oom, tree
@@ -51,8 +51,15 @@ class Cgroup:
     # Making and finding
 
     @classmethod
-    def create(cls, path: str, resources: Resources | None = None) -> Cgroup:
+    def create(
+        cls, path: str, resources: Resources | None = None, controllers: Collection[str] = ()
+    ) -> Cgroup:
         """Make a group with limits.
+
+        Args:
+            path: Below the tree's top or the delegated root.
+            resources: The limits.
+            controllers: What limits may be given later for; where there is none, there is none.
 
         Raises:
             ControllerUnavailableError: A limit cannot be set here, or no group can be made.
@@ -68,8 +75,8 @@ class Cgroup:
             found.require(controller)
         if not found.writable:
             raise found.unavailable("control group")
-        if resources.devices and found.has("devices"):
-            needed.append("devices")
+        later = {*controllers, *(["devices"] if resources.devices else [])}
+        needed += [controller for controller in later if found.has(controller)]
         group = cls(path, {})
         try:
             group._make(found, needed)
