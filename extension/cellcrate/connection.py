@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,13 +52,8 @@ class Engine:
         return self.client.api
 
 
-#: How long an engine that has answered is taken to be there while its socket is, in seconds. It
-#: leaves after a longer idleness.
-TRUST = 60.0
-
 _lock = threading.RLock()
 _engines: dict[str, Engine] = {}
-_answered: dict[Path, float] = {}  # when, of time.monotonic()
 
 
 def address() -> str:
@@ -84,27 +78,11 @@ def engine() -> Engine:
 
 def _start_embedded() -> str:
     from cellcrate_runtime.activation import EngineStartError, ensure_engine
-    from cellcrate_runtime.paths import Paths
 
-    paths = Paths.from_environment()
     try:
-        if not _is_still_there(paths.socket):
-            ensure_engine(paths)
-            _answered[paths.socket] = time.monotonic()
+        return f"unix://{ensure_engine()}"
     except (EngineStartError, OSError) as error:
         raise EngineUnreachable(f"{error}\n%cellcrate doctor looks for the reason.") from None
-    return f"unix://{paths.socket}"
-
-
-def _is_still_there(path: Path) -> bool:
-    """Whether an engine that answered a short while ago still listens."""
-    if time.monotonic() - _answered.get(path, -TRUST) >= TRUST:
-        return False
-    try:
-        _knock(f"unix://{path}")
-    except OSError:
-        return False
-    return True
 
 
 def connect(host: str, *, embedded: bool = False, timeout: float = REQUEST_TIMEOUT) -> Engine:
