@@ -9,14 +9,21 @@ import pytest
 #: What pytest returns where every test that failed bears the marker "peer". Its own go up to 5.
 ONLY_PEERS_FAILED = 6
 
+#: Set by scripts/test-as-user.
+ROOT_HAS_TESTED = "CELLCRATE_ROOT_HAS_TESTED"
+
 _peers_failed: set[bool] = set()  # whether each test that failed was a peer's
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests that need root where an ordinary user runs the tests."""
+    """Skip what an ordinary user cannot test, or need not because root has done it just now."""
     if os.geteuid() == 0:
         return
     for item in items:
+        if item.get_closest_marker("once") and os.environ.get(ROOT_HAS_TESTED):
+            item.add_marker(
+                pytest.mark.skip(reason="is the same for every user, and root has run it")
+            )
         if item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason="needs to be root"))
 

@@ -117,6 +117,7 @@ def test_the_lesson_shows_its_effects_and_its_solutions_solve(home: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.timeout(500)
 def test_the_korean_lesson_runs_as_it_stands(home: Path) -> None:
     ended = nbval(copy("ko", LESSON, home, solved=False), home)

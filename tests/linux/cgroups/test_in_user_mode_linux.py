@@ -23,6 +23,7 @@ SYSTEMD = "/lib/systemd/systemd"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.once,
     pytest.mark.timeout(280),
     pytest.mark.skipif(not os.access(KERNEL, os.X_OK), reason="linux.uml is not installed."),
 ]
