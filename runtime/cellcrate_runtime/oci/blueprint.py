@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from cellcrate_runtime.linux import namespaces
 from cellcrate_runtime.oci import cgroup_mounts, mounts, privileges, rootfs
@@ -13,6 +14,9 @@ from cellcrate_runtime.oci.further_process import FurtherPlan
 from cellcrate_runtime.oci.identity import MappingNamespaces, outside_id
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.state import State
 
 __all__ = ["plan_first", "plan_further"]
 
@@ -24,11 +28,13 @@ def plan_first(
     init: bool,
     userns_fd: int | None,
     held: ExitStack,
+    state: State | None = None,
 ) -> Plan:
     """The plan of a container's first process.
 
     Args:
         held: Closes what the plan holds open, which the parent does not need after the fork.
+        state: What hooks are told, where there are any.
 
     Raises:
         OCIError: Something that the configuration takes from the host is not there.
@@ -53,6 +59,8 @@ def plan_first(
         privileges=rights,
         stdio=stdio,
         init=init,
+        state=state,
+        root_path=root_path if state is not None else "",
     )
 
 

@@ -3,8 +3,10 @@
 ========================  ==============================================================
 from the maker            (a plan, to a process that was made before there was one)
                           :data:`IDENTITY`: the ids are mapped, the cgroup is joined
+                          :data:`HOOKED`: the hooks outside have run
                           :data:`START`: execute the program
-from the process          :data:`READY` (with a terminal's master): the walls are up
+from the process          :data:`BUILT`: it is time for the hooks outside
+                          :data:`READY` (with a terminal's master): the walls are up
                           :data:`CHILD` and a process id: this is who goes on
                           :data:`FAILED` and a reason: nothing more will come
 ========================  ==============================================================
@@ -25,10 +27,23 @@ import msgspec
 
 from cellcrate_runtime.oci.errors import ErrorKind, OCIError, StartError
 
-__all__ = ["CHILD", "FAILED", "IDENTITY", "READY", "START", "MakerEnd", "ProcessEnd", "make_pair"]
+__all__ = [
+    "BUILT",
+    "CHILD",
+    "FAILED",
+    "HOOKED",
+    "IDENTITY",
+    "READY",
+    "START",
+    "MakerEnd",
+    "ProcessEnd",
+    "make_pair",
+]
 
 IDENTITY = b"i"
 START = b"s"
+HOOKED = b"h"
+BUILT = b"b"
 READY = b"r"
 CHILD = b"c"
 FAILED = b"f"
@@ -71,6 +86,10 @@ class ProcessEnd:
         if not message:
             os._exit(1)
         return message, descriptors
+
+    def say_built(self) -> None:
+        """Say that the walls are built, and not entered yet; only where there are hooks."""
+        os.write(self.fd, BUILT)
 
     def say_ready(self, console: int | None) -> None:
         """Say that the walls are up, and hand over the master of the terminal."""
@@ -135,6 +154,16 @@ class MakerEnd:
             if not message:
                 raise _failure(earlier[0][0]) if earlier else _killed()
             earlier.append((message, descriptor))
+
+    def hear_built(self) -> None:
+        """Wait until it is time for the hooks outside.
+
+        Raises:
+            OCIError: The process failed, or was killed.
+        """
+        message, _ = self._receive()
+        if message != BUILT:
+            raise _failure(message) if message else _killed()
 
     def hear_ready(self) -> int | None:
         """Wait until the walls are up: the master of the terminal, if there is one.

@@ -10,18 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from cellcrate_runtime.linux import process_title
 from cellcrate_runtime.oci import first_process, further_process, joining, limits, validate
 from cellcrate_runtime.oci.blueprint import plan_first, plan_further
-from cellcrate_runtime.oci.channel import IDENTITY
+from cellcrate_runtime.oci.channel import HOOKED, IDENTITY
 from cellcrate_runtime.oci.consoles import Stdio, give_to
+from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.identity import outside_id, write_mappings
 from cellcrate_runtime.oci.making import CgroupMember, in_new_namespaces, through_go_between
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spare import Spare, make_spare
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
 from cellcrate_runtime.oci.waiting import InitProcess, undone_on_failure
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.state import State
 
 __all__ = [
     "CgroupMember",
@@ -47,6 +54,7 @@ def create(
     userns_fd: int | None = None,
     is_valid: bool = False,
     spare: Spare | None = None,
+    state: State | None = None,
 ) -> InitProcess:
     """Make a container's first process, walls complete, waiting just before its program.
 
@@ -65,6 +73,9 @@ def create(
             ``idmap``; where it is None one is made for them.
         is_valid: ``spec`` has passed :func:`cellcrate_runtime.oci.validate.validate` already.
         spare: A process made in advance, which becomes this one if it fits, and else is given up.
+        state: What the configuration's hooks are told; its pid and status are filled in. Needed
+            where there are prestart, createRuntime, createContainer or startContainer hooks. The
+            others are the caller's to run, with :mod:`cellcrate_runtime.oci.hooks`.
 
     Raises:
         OCIError: Something failed, said with its reason; no process, mount or descriptor remains.
@@ -75,14 +86,41 @@ def create(
             validate.validate(spec)
         if init:
             process_title.title_area()  # while there is a /proc to read it from
-        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held)
+        told = _told_to_hooks(spec, state)
+        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, told)
         _give_stdio(plan.process, plan.linux, stdio)
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
         with undone_on_failure(made) as maker:
             maker.tell(IDENTITY)
+            if plan.state is not None:
+                _run_outside(plan.state, spec, made)
             made.console = maker.hear_ready()
             limits.set_rlimits(made.pid, plan.process)
         return made
+
+
+def _told_to_hooks(spec: Spec, state: State | None) -> State | None:
+    """What hooks are told, if there are any to run before the program."""
+    if spec.hooks is None:
+        return None
+    from cellcrate_runtime.oci import hooks
+
+    if not hooks.run_before_program(spec.hooks):
+        return None
+    if state is None:
+        raise OCIError("hooks: there is no container's state to tell them", "invalid")
+    return msgspec.structs.replace(state, status="creating")
+
+
+def _run_outside(state: State, spec: Spec, made: InitProcess) -> None:
+    """Run the hooks that see the walls from outside."""
+    from cellcrate_runtime.oci import hooks
+
+    made.maker.hear_built()
+    if spec.hooks is not None:
+        here = msgspec.structs.replace(state, pid=made.pid)
+        hooks.run([*spec.hooks.prestart, *spec.hooks.create_runtime], here)
+    made.maker.tell(HOOKED)
 
 
 def _taken(spare: Spare | None, plan: Plan, cgroup: CgroupMember | None) -> InitProcess | None:
