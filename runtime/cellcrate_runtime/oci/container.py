@@ -7,6 +7,7 @@ all walls up, so that its network can be attached and its watchers can be ready;
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -74,8 +75,9 @@ def create(
         is_valid: ``spec`` has passed :func:`cellcrate_runtime.oci.validate.validate` already.
         spare: A process made in advance, which becomes this one if it fits, and else is given up.
         state: What the configuration's hooks are told; its pid and status are filled in. Needed
-            where there are prestart, createRuntime, createContainer or startContainer hooks. The
-            others are the caller's to run, with :mod:`cellcrate_runtime.oci.hooks`.
+            where there are prestart, createRuntime, createContainer or startContainer hooks, or a
+            seccomp filter that notifies. The other hooks are the caller's to run, with
+            :mod:`cellcrate_runtime.oci.hooks`.
 
     Raises:
         OCIError: Something failed, said with its reason; no process, mount or descriptor remains.
@@ -94,6 +96,8 @@ def create(
             maker.tell(IDENTITY)
             if plan.state is not None:
                 _run_outside(plan.state, spec, made)
+            if plan.privileges.has_listener:
+                _hand_listener_over(made, plan.linux, state)
             made.console = maker.hear_ready()
             limits.set_rlimits(made.pid, plan.process)
         return made
@@ -121,6 +125,23 @@ def _run_outside(state: State, spec: Spec, made: InitProcess) -> None:
         here = msgspec.structs.replace(state, pid=made.pid)
         hooks.run([*spec.hooks.prestart, *spec.hooks.create_runtime], here)
     made.maker.tell(HOOKED)
+
+
+def _hand_listener_over(
+    made: InitProcess, linux: Linux, state: State | None, first_pid: int | None = None
+) -> None:
+    """Send the descriptor of a seccomp filter that notifies to who answers for it."""
+    from cellcrate_runtime.oci import seccomp_agent
+
+    listener = made.maker.hear_listener()
+    try:
+        if linux.seccomp is None or state is None:
+            raise OCIError("linux.seccomp: there is no container's state to tell", "invalid")
+        status = "creating" if first_pid is None else "running"
+        here = msgspec.structs.replace(state, pid=first_pid or made.pid, status=status)
+        seccomp_agent.hand_over(listener, linux.seccomp, made.pid, here)
+    finally:
+        os.close(listener)
 
 
 def _taken(spare: Spare | None, plan: Plan, cgroup: CgroupMember | None) -> InitProcess | None:
@@ -170,6 +191,7 @@ def execute(
     spec: Spec,
     stdio: Stdio | None,
     cgroup: CgroupMember | None,
+    state: State | None = None,
 ) -> ExecProcess:
     """Make one more process in a running container, waiting just before it executes its program.
 
@@ -179,6 +201,7 @@ def execute(
         spec: The container's configuration: its namespaces and seccomp filter.
         stdio: As for :func:`create`.
         cgroup: The container's control group, joined first.
+        state: The container's, which the agent of a seccomp filter that notifies is told.
 
     Raises:
         OCIError: Something failed, or the container is gone; no process or descriptor remains.
@@ -194,6 +217,8 @@ def execute(
     finally:
         joins.close()
     with undone_on_failure(made) as maker:
+        if plan.privileges.has_listener:
+            _hand_listener_over(made, linux, state, init_pid)
         made.console = maker.hear_ready()
         limits.set_rlimits(made.pid, process)
     return made

@@ -42,7 +42,7 @@ def finish(
     umask = process.user.umask
     os.umask(_DEFAULT_UMASK if umask is None else umask)
     channel.doing = "cannot give up rights"
-    privileges.drop(rights, process.cwd)
+    privileges.drop(rights, process.cwd, channel)
     # After the change of user, which undoes it.
     processes.die_with_parent()
     channel.say_ready(console)
