@@ -30,6 +30,7 @@ from cellcrate_runtime.oci.waiting import InitProcess, undone_on_failure
 
 if TYPE_CHECKING:
     from cellcrate_runtime.oci.state import State
+    from cellcrate_runtime.oci.tuning import Outside
 
 __all__ = [
     "CgroupMember",
@@ -99,7 +100,7 @@ def create(
             if plan.privileges.has_listener:
                 _hand_listener_over(made, plan.linux, state)
             made.console = maker.hear_ready()
-            limits.set_rlimits(made.pid, plan.process)
+            _limit(made.pid, plan.process)
         return made
 
 
@@ -213,15 +214,34 @@ def execute(
     joins = joining.of_process(init_pid, [namespace.type for namespace in linux.namespaces])
     try:
         live = partial(further_process.become, plan)
-        made = through_go_between(joins, 0, live, process, cgroup)
+        made = through_go_between(joins, 0, live, process, cgroup, _outside(plan))
     finally:
         joins.close()
     with undone_on_failure(made) as maker:
         if plan.privileges.has_listener:
             _hand_listener_over(made, linux, state, init_pid)
         made.console = maker.hear_ready()
-        limits.set_rlimits(made.pid, process)
+        _limit(made.pid, process)
     return made
+
+
+def _outside(plan: further_process.FurtherPlan) -> Outside | None:
+    """What is to be done to a further process before it joins anything."""
+    affinity = plan.process.exec_cpu_affinity
+    if affinity is None and plan.privileges.tuning is None:
+        return None
+    from cellcrate_runtime.oci.tuning import Outside
+
+    return Outside(affinity, plan.privileges.tuning)
+
+
+def _limit(pid: int, process: Process) -> None:
+    """Set what somebody outside sets for a process that is about to run."""
+    limits.set_rlimits(pid, process)
+    if process.scheduler is not None:
+        from cellcrate_runtime.oci import tuning
+
+        tuning.set_scheduler(pid, process.scheduler)
 
 
 def _give_stdio(process: Process, linux: Linux, stdio: Stdio | None) -> None:

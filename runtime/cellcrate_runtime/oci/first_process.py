@@ -132,6 +132,10 @@ def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
     )
     if plan.state is not None:
         _run_before_entering(plan, plan.state, channel)
+    if plan.privileges.tuning is not None:
+        from cellcrate_runtime.oci import tuning
+
+        tuning.set_labels(plan.privileges.tuning)
     channel.doing = "cannot set linux.sysctl"
     sysctls.set_sysctls(plan.linux.sysctl)
     channel.doing = "cannot make the working directory"
