@@ -95,8 +95,8 @@ def create(
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
         with undone_on_failure(made) as maker:
             maker.tell(IDENTITY)
-            if plan.state is not None:
-                _run_outside(plan.state, spec, made)
+            if plan.pauses:
+                _act_outside(plan, made)
             if plan.privileges.has_listener:
                 _hand_listener_over(made, plan.linux, state)
             made.console = maker.hear_ready()
@@ -117,14 +117,18 @@ def _told_to_hooks(spec: Spec, state: State | None) -> State | None:
     return msgspec.structs.replace(state, status="creating")
 
 
-def _run_outside(state: State, spec: Spec, made: InitProcess) -> None:
-    """Run the hooks that see the walls from outside."""
-    from cellcrate_runtime.oci import hooks
-
+def _act_outside(plan: Plan, made: InitProcess) -> None:
+    """Move network devices and run the hooks that see the walls from outside."""
     made.maker.hear_built()
-    if spec.hooks is not None:
-        here = msgspec.structs.replace(state, pid=made.pid)
-        hooks.run([*spec.hooks.prestart, *spec.hooks.create_runtime], here)
+    if plan.linux.net_devices:
+        from cellcrate_runtime.oci import net_devices
+
+        net_devices.move(plan.linux.net_devices, made.pid)
+    if plan.state is not None and plan.spec.hooks is not None:
+        from cellcrate_runtime.oci import hooks
+
+        here = msgspec.structs.replace(plan.state, pid=made.pid)
+        hooks.run([*plan.spec.hooks.prestart, *plan.spec.hooks.create_runtime], here)
     made.maker.tell(HOOKED)
 
 
