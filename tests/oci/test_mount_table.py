@@ -11,7 +11,7 @@ import pytest
 from cellcrate_runtime.linux import mounts
 from cellcrate_runtime.oci.container import create
 from cellcrate_runtime.oci.errors import OCIError
-from cellcrate_runtime.oci.spec import Mount, Namespace, Spec
+from cellcrate_runtime.oci.spec import Device, IDMapping, Mount, Namespace, Spec
 from oci.identities import Identity
 
 
@@ -60,6 +60,32 @@ def test_a_remount_of_a_file(identity: Identity) -> None:
     first = Mount(destination="/data/file", source=source, options=["bind"])
     again = Mount(destination="/data/file", options=["remount", "bind", "ro"])
     assert "ro" in options_of(identity, "/data/file", first, again)
+
+
+@pytest.mark.root
+def test_mappings_of_a_mount_are_used_without_a_word_too(base: Path) -> None:
+    identity = Identity("host", 0, base)
+    (base / "scratch" / "owned").touch()
+    shift = [IDMapping(container_id=0, host_id=500, size=100)]
+    source = str(base / "scratch" / "owned")
+    mount = Mount(
+        destination="/data/file",
+        source=source,
+        options=["bind"],
+        uid_mappings=shift,
+        gid_mappings=shift,
+    )
+    outcome = identity.run(with_mounts(identity, "stat -c '%u %g' /data/file", mount))
+    assert outcome.stdout == "500 500\n", outcome.stderr
+
+
+def test_a_device_does_not_cover_another_one(identity: Identity) -> None:
+    zero = Mount(destination="/data/device", source="/dev/zero", options=["bind"])
+    spec = with_mounts(identity, "true", zero)
+    assert spec.linux is not None
+    spec.linux.devices = [Device(path="/data/device", type="c", major=1, minor=3)]
+    with pytest.raises(OCIError, match="cannot make the device /data/device"):
+        identity.run(spec)
 
 
 @pytest.mark.root
