@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from cellcrate_runtime.linux import namespaces
 from cellcrate_runtime.oci import cgroup_mounts, mounts, privileges, rootfs
@@ -13,6 +14,9 @@ from cellcrate_runtime.oci.further_process import FurtherPlan
 from cellcrate_runtime.oci.identity import MappingNamespaces, outside_id
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.state import State
 
 __all__ = ["plan_first", "plan_further"]
 
@@ -24,19 +28,21 @@ def plan_first(
     init: bool,
     userns_fd: int | None,
     held: ExitStack,
+    state: State | None = None,
 ) -> Plan:
     """The plan of a container's first process.
 
     Args:
         held: Closes what the plan holds open, which the parent does not need after the fork.
+        state: What hooks are told, where there are any.
 
     Raises:
         OCIError: Something that the configuration takes from the host is not there.
     """
     process, linux = spec.process or Process(cwd="/"), spec.linux or Linux()
-    rights = privileges.prepare(process, linux.seccomp)
+    rights = privileges.prepare(process, linux)
     try:
-        root = rootfs.open_root(root_path)
+        root = rootfs.open_root(root_path, linux.rootfs_propagation)
     except OSError as error:
         raise OCIError.from_os_error(error, "cannot open the root file system") from error
     held.callback(os.close, root)
@@ -53,6 +59,8 @@ def plan_first(
         privileges=rights,
         stdio=stdio,
         init=init,
+        state=state,
+        root_path=root_path if state is not None else "",
     )
 
 
@@ -96,7 +104,7 @@ def plan_further(process: Process, spec: Spec, stdio: Stdio | None) -> FurtherPl
     linux = spec.linux or Linux()
     return FurtherPlan(
         process=process,
-        privileges=privileges.prepare(process, linux.seccomp),
+        privileges=privileges.prepare(process, linux),
         has_identity=any(namespace.type == "user" for namespace in linux.namespaces),
         stdio=stdio,
     )

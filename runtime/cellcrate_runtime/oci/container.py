@@ -7,21 +7,32 @@ all walls up, so that its network can be attached and its watchers can be ready;
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from cellcrate_runtime.linux import process_title
 from cellcrate_runtime.oci import first_process, further_process, joining, limits, validate
 from cellcrate_runtime.oci.blueprint import plan_first, plan_further
-from cellcrate_runtime.oci.channel import IDENTITY
+from cellcrate_runtime.oci.channel import HOOKED, IDENTITY
 from cellcrate_runtime.oci.consoles import Stdio, give_to
+from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.identity import outside_id, write_mappings
 from cellcrate_runtime.oci.making import CgroupMember, in_new_namespaces, through_go_between
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spare import Spare, make_spare
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
 from cellcrate_runtime.oci.waiting import InitProcess, undone_on_failure
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.linux.seccomp import Seccomp
+    from cellcrate_runtime.oci.privileges import Privileges
+    from cellcrate_runtime.oci.state import State, Status
+    from cellcrate_runtime.oci.tuning import Outside
 
 __all__ = [
     "CgroupMember",
@@ -47,6 +58,7 @@ def create(
     userns_fd: int | None = None,
     is_valid: bool = False,
     spare: Spare | None = None,
+    state: State | None = None,
 ) -> InitProcess:
     """Make a container's first process, walls complete, waiting just before its program.
 
@@ -65,6 +77,10 @@ def create(
             ``idmap``; where it is None one is made for them.
         is_valid: ``spec`` has passed :func:`cellcrate_runtime.oci.validate.validate` already.
         spare: A process made in advance, which becomes this one if it fits, and else is given up.
+        state: What the configuration's hooks are told; its pid and status are filled in. Needed
+            where there are prestart, createRuntime, createContainer or startContainer hooks, or a
+            seccomp filter that notifies. The other hooks are the caller's to run, with
+            :mod:`cellcrate_runtime.oci.hooks`.
 
     Raises:
         OCIError: Something failed, said with its reason; no process, mount or descriptor remains.
@@ -75,14 +91,74 @@ def create(
             validate.validate(spec)
         if init:
             process_title.title_area()  # while there is a /proc to read it from
-        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held)
+        told = _told_to_hooks(spec, state)
+        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, told)
+        answering = _agent_of(plan.privileges, plan.linux, state)
         _give_stdio(plan.process, plan.linux, stdio)
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
         with undone_on_failure(made) as maker:
             maker.tell(IDENTITY)
+            if plan.pauses:
+                _act_outside(plan, made)
+            if answering is not None:
+                _hand_listener_over(made, answering, made.pid, "creating")
             made.console = maker.hear_ready()
-            limits.set_rlimits(made.pid, plan.process)
+            _limit(made.pid, plan.process)
         return made
+
+
+def _told_to_hooks(spec: Spec, state: State | None) -> State | None:
+    """What hooks are told, if there are any to run before the program."""
+    if spec.hooks is None:
+        return None
+    from cellcrate_runtime.oci import hooks
+
+    if not hooks.run_before_program(spec.hooks):
+        return None
+    if state is None:
+        raise OCIError("hooks: there is no container's state to tell them", "invalid")
+    return msgspec.structs.replace(state, status="creating")
+
+
+def _act_outside(plan: Plan, made: InitProcess) -> None:
+    """Move network devices and run the hooks that see the walls from outside."""
+    made.maker.hear_built()
+    if plan.linux.net_devices:
+        from cellcrate_runtime.oci import net_devices
+
+        net_devices.move(plan.linux.net_devices, made.pid)
+    if plan.state is not None and plan.spec.hooks is not None:
+        from cellcrate_runtime.oci import hooks
+
+        here = msgspec.structs.replace(plan.state, pid=made.pid)
+        hooks.run([*plan.spec.hooks.prestart, *plan.spec.hooks.create_runtime], here)
+    made.maker.tell(HOOKED)
+
+
+def _agent_of(
+    rights: Privileges, linux: Linux, state: State | None
+) -> tuple[Seccomp, State] | None:
+    """The profile that names who answers for system calls, and what he is told, if there is one."""
+    if linux.seccomp is None or not rights.has_listener:
+        return None
+    if state is None:
+        raise OCIError("linux.seccomp: there is no container's state to tell the agent", "invalid")
+    return linux.seccomp, state
+
+
+def _hand_listener_over(
+    made: InitProcess, agent: tuple[Seccomp, State], first: int, status: Status
+) -> None:
+    """Send the descriptor of a process's seccomp filter to who answers for it."""
+    from cellcrate_runtime.oci import seccomp_agent
+
+    profile, state = agent
+    listener = made.maker.hear_listener()
+    try:
+        here = msgspec.structs.replace(state, pid=first, status=status)
+        seccomp_agent.hand_over(listener, profile, made.pid, here)
+    finally:
+        os.close(listener)
 
 
 def _taken(spare: Spare | None, plan: Plan, cgroup: CgroupMember | None) -> InitProcess | None:
@@ -132,6 +208,7 @@ def execute(
     spec: Spec,
     stdio: Stdio | None,
     cgroup: CgroupMember | None,
+    state: State | None = None,
 ) -> ExecProcess:
     """Make one more process in a running container, waiting just before it executes its program.
 
@@ -141,6 +218,7 @@ def execute(
         spec: The container's configuration: its namespaces and seccomp filter.
         stdio: As for :func:`create`.
         cgroup: The container's control group, joined first.
+        state: The container's, which the agent of a seccomp filter that notifies is told.
 
     Raises:
         OCIError: Something failed, or the container is gone; no process or descriptor remains.
@@ -148,17 +226,39 @@ def execute(
     validate.validate_process(process)
     plan = plan_further(process, spec, stdio)
     linux = spec.linux or Linux()
+    answering = _agent_of(plan.privileges, linux, state)
     _give_stdio(process, linux, stdio)
     joins = joining.of_process(init_pid, [namespace.type for namespace in linux.namespaces])
     try:
         live = partial(further_process.become, plan)
-        made = through_go_between(joins, 0, live, process, cgroup)
+        made = through_go_between(joins, 0, live, process, cgroup, _outside(plan))
     finally:
         joins.close()
     with undone_on_failure(made) as maker:
+        if answering is not None:
+            _hand_listener_over(made, answering, init_pid, "running")
         made.console = maker.hear_ready()
-        limits.set_rlimits(made.pid, process)
+        _limit(made.pid, process)
     return made
+
+
+def _outside(plan: further_process.FurtherPlan) -> Outside | None:
+    """What is to be done to a further process before it joins anything."""
+    affinity = plan.process.exec_cpu_affinity
+    if affinity is None and plan.privileges.tuning is None:
+        return None
+    from cellcrate_runtime.oci.tuning import Outside
+
+    return Outside(affinity, plan.privileges.tuning)
+
+
+def _limit(pid: int, process: Process) -> None:
+    """Set what somebody outside sets for a process that is about to run."""
+    limits.set_rlimits(pid, process)
+    if process.scheduler is not None:
+        from cellcrate_runtime.oci import tuning
+
+        tuning.set_scheduler(pid, process.scheduler)
 
 
 def _give_stdio(process: Process, linux: Linux, stdio: Stdio | None) -> None:

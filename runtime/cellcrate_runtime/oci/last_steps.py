@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from cellcrate_runtime.linux import process_title, processes
 from cellcrate_runtime.oci import privileges, programs, reaper
@@ -23,6 +24,7 @@ def finish(
     console: int | None,
     *,
     init: bool = False,
+    before_start: Callable[[], None] | None = None,
 ) -> None:
     """Give up what is not the program's, say that all is ready, wait, and execute it.
 
@@ -32,6 +34,7 @@ def finish(
         channel: To the maker.
         console: The master of its terminal, handed over to the maker.
         init: Whether this process stays, with the program as its child.
+        before_start: Called when all waiting is over.
     """
     channel.doing = "cannot set process.ioPriority"
     if process.io_priority is not None:
@@ -39,13 +42,16 @@ def finish(
     umask = process.user.umask
     os.umask(_DEFAULT_UMASK if umask is None else umask)
     channel.doing = "cannot give up rights"
-    privileges.drop(rights, process.cwd)
+    privileges.drop(rights, process.cwd, channel)
     # After the change of user, which undoes it.
     processes.die_with_parent()
     channel.say_ready(console)
     # From here on there is no descriptor that leads to the host (but the channel, a socket).
     processes.close_all_but(channel.fd)
     channel.wait_for(START)
+    if before_start is not None:
+        channel.doing = "cannot run the hooks"
+        before_start()
     channel.doing = "cannot load the seccomp filter"
     if rights.no_new_privileges:
         privileges.load_filter(rights)

@@ -8,10 +8,23 @@ from dataclasses import dataclass, field
 
 from cellcrate_runtime.linux import capabilities, credentials, processes, safe_paths, seccomp
 from cellcrate_runtime.linux.capabilities import CapabilitySets
+from cellcrate_runtime.oci.channel import ProcessEnd
 from cellcrate_runtime.oci.errors import OCIError
-from cellcrate_runtime.oci.spec import Capabilities, Process
+from cellcrate_runtime.oci.spec import Capabilities, Linux, Process
 
-__all__ = ["Privileges", "drop", "load_filter", "prepare"]
+__all__ = ["Privileges", "Tuning", "drop", "load_filter", "prepare"]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What few configurations ask for; see :mod:`cellcrate_runtime.oci.tuning`."""
+
+    apparmor_profile: str = ""
+    selinux_label: str = ""
+    personality: str = ""
+    memory_mode: str = ""
+    memory_flags: list[str] = field(default_factory=list)
+    memory_nodes: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -25,16 +38,24 @@ class Privileges:
     no_new_privileges: bool
     filter: bytes | None = field(default=None, repr=False)
     filter_flags: int = 0
+    tuning: Tuning | None = None
+
+    @property
+    def has_listener(self) -> bool:
+        """Whether a program outside is to be asked about system calls."""
+        return self.filter is not None and seccomp.notifies(self.filter_flags)
 
 
-def prepare(process: Process, profile: seccomp.Seccomp | None) -> Privileges:
+def prepare(process: Process, linux: Linux) -> Privileges:
     """Work out what ``process`` may do.
 
     Raises:
         OCIError: The seccomp profile cannot be compiled.
     """
     program, flags = None, 0
+    profile = linux.seccomp
     if profile is not None:
+        _check_listener(profile)
         try:
             program, flags = seccomp.compile(profile), seccomp.flags(profile)
         except seccomp.SeccompError as error:
@@ -47,25 +68,57 @@ def prepare(process: Process, profile: seccomp.Seccomp | None) -> Privileges:
         no_new_privileges=process.no_new_privileges,
         filter=program,
         filter_flags=flags,
+        tuning=_tuning(process, linux),
     )
+
+
+def _tuning(process: Process, linux: Linux) -> Tuning | None:
+    labels = process.apparmor_profile or process.selinux_label
+    if not (labels or linux.personality or linux.memory_policy):
+        return None
+    from cellcrate_runtime.oci import tuning
+
+    return tuning.of(process, linux)
+
+
+def _check_listener(profile: seccomp.Seccomp) -> None:
+    if profile.listener_metadata and not profile.listener_path:
+        raise OCIError("linux.seccomp.listenerMetadata: needs a listenerPath", "invalid")
+    notifies = any(rule.action == "SCMP_ACT_NOTIFY" for rule in profile.syscalls)
+    if notifies and not profile.listener_path.startswith("/"):
+        raise OCIError(
+            "linux.seccomp.listenerPath: SCMP_ACT_NOTIFY needs the absolute path of a socket",
+            "invalid",
+        )
 
 
 def _sets(names: Capabilities) -> CapabilitySets:
     return CapabilitySets(
-        bounding=capabilities.mask(names.bounding),
-        permitted=capabilities.mask(names.permitted),
-        effective=capabilities.mask(names.effective),
-        inheritable=capabilities.mask(names.inheritable),
-        ambient=capabilities.mask(names.ambient),
+        bounding=_mask(names.bounding),
+        permitted=_mask(names.permitted),
+        effective=_mask(names.effective),
+        inheritable=_mask(names.inheritable),
+        ambient=_mask(names.ambient),
     )
 
 
-def drop(privileges: Privileges, cwd: str) -> None:
+def _mask(names: list[str]) -> int:
+    """The bits of capabilities; what is none is left out, as the specification says."""
+    return capabilities.mask(name for name in names if name in capabilities.NAMES)
+
+
+def drop(privileges: Privileges, cwd: str, channel: ProcessEnd) -> None:
     """Become the program's user, with its capabilities, in its working directory.
 
     The order is what makes it possible: each step needs a right that a later one takes away.
     """
-    if not privileges.no_new_privileges:
+    if privileges.tuning is not None:
+        from cellcrate_runtime.oci import tuning
+
+        tuning.apply(privileges.tuning)
+    if privileges.has_listener and not privileges.no_new_privileges:
+        _load_with_listener(privileges, channel)
+    elif not privileges.no_new_privileges:
         # Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it goes next.
         load_filter(privileges)
     capabilities.drop_bounding(privileges.capabilities.bounding)
@@ -79,12 +132,23 @@ def drop(privileges: Privileges, cwd: str) -> None:
         raise OCIError(f"the working directory {cwd!r} is closed to the user", "permission")
     if privileges.no_new_privileges:
         processes.forbid_new_privileges()
+        if privileges.has_listener:
+            _load_with_listener(privileges, channel)
 
 
 def load_filter(privileges: Privileges) -> None:
-    """Load the seccomp filter, if there is one."""
-    if privileges.filter is not None:
+    """Load the seccomp filter, if there is one that nobody outside has to answer for."""
+    if privileges.filter is not None and not privileges.has_listener:
         seccomp.load(privileges.filter, privileges.filter_flags)
+
+
+def _load_with_listener(privileges: Privileges, channel: ProcessEnd) -> None:
+    """Load the filter and hand its descriptor over, while the maker is still waiting for it."""
+    say = channel.ready_to_say_listener()
+    listener = seccomp.load(privileges.filter or b"", privileges.filter_flags)
+    if listener is not None:
+        say(listener)
+        os.close(listener)
 
 
 def _enter(cwd: str) -> bool:
