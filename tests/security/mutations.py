@@ -12,11 +12,12 @@ __all__ = ["few", "one_thing_wrong"]
 
 Path = tuple[str | int, ...]
 
-_NUMBERS = st.sampled_from([-(1 << 63), -2, -1, 0, 1, 4096, 1 << 31, 1 << 32, 1 << 63, 1 << 64, 1.5])
-_TEXTS = st.sampled_from(
-    ["", ".", "..", "/", "/..", "/proc/self/fd/3", "../../etc", "a b", "a=b", "\0", "\n", "é\u202e"]
-    + ["x" * 300, "/" + "x/" * 2100, "%s%n", "$(id)", "-1", "host", "container:", "rw,ro", "☃" * 65]
+_NUMBERS = st.sampled_from(
+    [-(1 << 63), -2, -1, 0, 1, 4096, 1 << 31, 1 << 32, 1 << 63, 1 << 64, 1.5]
 )
+_PATHS = ["", ".", "..", "/", "/..", "/proc/self/fd/3", "../../etc", "x" * 300, "/" + "x/" * 2100]
+_WORDS = ["a b", "a=b", "\0", "\n", "é\u202e", "%s%n", "$(id)", "-1", "host", "container:", "rw,ro"]
+_TEXTS = st.sampled_from([*_PATHS, *_WORDS, "☃" * 65])
 _VALUES = st.one_of(
     st.none(),
     st.booleans(),

@@ -28,7 +28,9 @@ def test_a_signal_to_everybody_ends_the_container_alone(
     bystander = victim(engine)
     attacked = victim(engine)
     attacked.exec_run(["sh", "-c", "kill -9 -1; kill -TERM -1"])
-    assert attack(engine, f"tell([attempt(os.kill, {decoy.pid}, 9), call(62, -1, 9)])")[0] == "ESRCH"
+    assert (
+        attack(engine, f"tell([attempt(os.kill, {decoy.pid}, 9), call(62, -1, 9)])")[0] == "ESRCH"
+    )
     bystander.reload()
     assert bystander.status == "running"
 

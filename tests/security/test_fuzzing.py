@@ -9,9 +9,11 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -26,7 +28,7 @@ from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import InvalidSpecError, Spec, decode, encode
 from engine.conftest import RunningEngine, eventually
 from images.handmade import Entry, digest, make_archive
-from oci.identities import Identity, in_child
+from oci.identities import Identity
 
 from .mutations import few, one_thing_wrong
 
@@ -36,7 +38,11 @@ from .mutations import few, one_thing_wrong
 @pytest.fixture(scope="module")
 def maker(ordinary_uid: int, base: Path) -> Identity:
     """The way to make containers that this user uses most."""
-    return Identity("mapped", 0, base) if os.getuid() == 0 else Identity("rootless", ordinary_uid, base)
+    return (
+        Identity("mapped", 0, base)
+        if os.getuid() == 0
+        else Identity("rootless", ordinary_uid, base)
+    )
 
 
 def config(identity: Identity) -> Any:
@@ -50,7 +56,7 @@ def config(identity: Identity) -> Any:
         {"destination": "/data/t", "type": "tmpfs", "source": "t", "options": ["size=1m", "ro"]}
     )
     document["linux"]["devices"] = [
-        {"path": "/dev/mine", "type": "c", "major": 1, "minor": 7, "fileMode": 438, "uid": 0}
+        {"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "fileMode": 438, "uid": 0}
     ]
     document["linux"]["rootfsPropagation"] = "rprivate"
     document["linux"]["sysctl"] = {"net.ipv4.ip_unprivileged_port_start": "80"}
@@ -92,10 +98,8 @@ def _try(spec: Spec, root: str) -> list[str]:
         if process.console is not None:
             os.close(process.console)
     left = [f"descriptor {name}" for name in set(os.listdir("/proc/self/fd")) - before]
-    try:
+    with contextlib.suppress(ChildProcessError):
         left.append(f"process {os.waitpid(-1, os.WNOHANG)}")
-    except ChildProcessError:
-        pass
     return left
 
 
@@ -176,7 +180,7 @@ ENTRIES = st.builds(
         [tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE]
     ),
     linkname=PARTS | st.sampled_from(["/", "../../outside", "/etc", "/proc/self/root"]),
-    mode=st.sampled_from([0o644, 0o4755, 0]),
+    mode=st.sampled_from([0o755, 0o4711, 0o1777]),
 )
 
 
@@ -188,27 +192,17 @@ def test_a_layer_of_any_entries(tmp_path: Path) -> None:
     before = [(path, path.lstat()) for path in (outside, outside / "a")]
 
     @few(80)
-    @given(st.lists(ENTRIES, max_size=6), st.integers(0, 1 << 30))
-    def attempt(entries: list[Entry], _number: int) -> None:
-        in_child(lambda: _unpack(tmp_path, entries))
-        assert sorted(os.listdir(tmp_path)) == ["outside"]
+    @given(st.lists(ENTRIES, max_size=6))
+    def attempt(entries: list[Entry]) -> None:
+        target = tmp_path / "layer"
+        target.mkdir()
+        with contextlib.suppress(ImageError):
+            unpack_layer(io.BytesIO(make_archive(entries)), target)
+        shutil.rmtree(target)
+        assert os.listdir(tmp_path) == ["outside"]
         assert [(path, path.lstat()) for path, _ in before] == before
 
     attempt()
-
-
-def _unpack(folder: Path, entries: list[Entry]) -> None:
-    import shutil
-
-    target = folder / "layer"
-    target.mkdir()
-    try:
-        with contextlib.suppress(ImageError, ValueError):
-            unpack_layer(io.BytesIO(make_archive(entries)), target)
-    finally:
-        for place, _, _ in os.walk(target):
-            os.chmod(place, 0o700)
-        shutil.rmtree(target)
 
 
 # -- requests --------------------------------------------------------------------------------------
@@ -281,8 +275,6 @@ def test_a_request_with_one_thing_wrong(engine: RunningEngine) -> None:
 
 @pytest.mark.parametrize("path", ["containers/create?name=", "containers/", "images/"])
 def test_an_address_of_anything(engine: RunningEngine, path: str) -> None:
-    from urllib.parse import quote
-
     @few(40)
     @given(NAMES)
     def attempt(text: str) -> None:

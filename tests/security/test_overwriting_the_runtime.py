@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from cellcrate_runtime.linux import executables
-
 from engine.conftest import RunningEngine
 
 from .attacker import ROOT, TOOLS, attack_by_exec, unchanged, victim
@@ -131,7 +130,7 @@ def test_what_is_executed_can_only_be_read(way: Callable[[str], int], tmp_path: 
         held = os.open(f"/proc/{pid}/exe", os.O_RDONLY)
         os.kill(pid, 9)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        with pytest.raises(OSError, match="Read-only|not permitted"):
+        with pytest.raises(OSError, match=r"Read-only|not permitted"):
             os.pwrite(os.open(f"/proc/self/fd/{held}", os.O_RDWR), b"x", 0)
         os.close(held)
 

@@ -66,6 +66,7 @@ REFUSED = {
 }
 """How to make each call: its number, and arguments."""
 
+
 @pytest.fixture(scope="module")
 def answers(module_engine: RunningEngine) -> dict[str, Any]:
     """What the kernel said to each of them, asked in one container."""

@@ -34,6 +34,7 @@ _LONGEST_NAME = 64  # uname(2)
 _HIGHEST_ID = (1 << 32) - 2  # the one above means "no id"
 _MOST_MAPPINGS = 340  # user_namespaces(7)
 _BIGGEST_SIZE = (1 << 16) - 1  # struct winsize
+_HIGHEST_MAJOR, _HIGHEST_MINOR = (1 << 12) - 1, (1 << 20) - 1  # linux/kdev_t.h
 
 
 def _refuse(member: str, why: str) -> NoReturn:
@@ -268,3 +269,8 @@ def _check_device(device: Device) -> None:
         _refuse("linux.devices", f"{device.type!r} is none of c, b, u and p")
     if device.file_mode is not None and not 0 <= device.file_mode <= 0o7777:
         _refuse("linux.devices", f"the mode of {device.path} is not between 0 and 4095")
+    if not (0 <= device.major <= _HIGHEST_MAJOR and 0 <= device.minor <= _HIGHEST_MINOR):
+        _refuse("linux.devices", f"{device.path} has a number that no device has")
+    for id_ in (device.uid, device.gid):
+        if id_ is not None and not 0 <= id_ <= _HIGHEST_ID:
+            _refuse("linux.devices", f"the owner of {device.path} is not an id: {id_}")
