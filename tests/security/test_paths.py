@@ -184,24 +184,32 @@ def test_dev_console_is_a_link(
     assert outcome is None or outcome.status == 0
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "net/../kernel/core_pattern",
-        "net.//.kernel.core_pattern",
-        "net//../../kernel/core_pattern",
-        "fs.mqueue.//.//.kernel.core_pattern",
-        "kernel.core_pattern",
-    ],
-)
+PARAMETERS = [
+    "net/../kernel/core_pattern",
+    "net.//.kernel.core_pattern",
+    "net//../../kernel/core_pattern",
+    "fs.mqueue.//.//.kernel.core_pattern",
+    "kernel.core_pattern",
+]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_a_parameter_that_leads_elsewhere(identity: Identity, name: str) -> None:
     """CVE-2025-52881 by its front door."""
-    before = Path("/proc/sys/kernel/core_pattern").read_bytes()
     spec = identity.spec("true")
     assert spec.linux is not None
-    spec.linux.sysctl = {name: before.decode()}
+    spec.linux.sysctl = {name: Path("/proc/sys/kernel/core_pattern").read_text()}
     with pytest.raises(OCIError, match=r"linux\.sysctl"):
         identity.run(spec)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_such_a_parameter_is_refused_when_a_container_is_created(
+    engine: RunningEngine, name: str
+) -> None:
+    with pytest.raises(docker.errors.APIError, match="is not allowed") as refused:
+        engine.client.containers.create(engine.image, ["true"], sysctls={name: "core"})
+    assert refused.value.status_code == 400
 
 
 SWAP = """
