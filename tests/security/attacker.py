@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine.conftest import RunningEngine
+
+#: For modules whose attacks name system calls by their numbers.
+X86_64_NUMBERS = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="the numbers are those of x86-64"
+)
 
 ROOT = os.geteuid() == 0
 

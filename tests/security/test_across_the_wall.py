@@ -10,7 +10,9 @@ import pytest
 
 from engine.conftest import RunningEngine
 
-from .attacker import attack, attack_by_exec, unchanged, victim
+from .attacker import X86_64_NUMBERS, attack, attack_by_exec, unchanged, victim
+
+pytestmark = X86_64_NUMBERS
 
 
 @pytest.fixture

@@ -6,18 +6,15 @@ of the arguments (EFAULT, EINVAL, EBADF), and not of the filter or of a missing 
 
 from __future__ import annotations
 
-import platform
 from typing import Any
 
 import pytest
 
 from engine.conftest import RunningEngine
 
-from .attacker import attack
+from .attacker import X86_64_NUMBERS, attack
 
-pytestmark = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="the numbers are those of x86-64"
-)
+pytestmark = X86_64_NUMBERS
 
 REFUSED = {
     "mount": "165, b'none', b'/tmp', b'tmpfs', 0, None",
