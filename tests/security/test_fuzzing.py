@@ -71,7 +71,7 @@ def test_the_config_that_is_mutated_runs(maker: Identity) -> None:
 def test_a_config_with_one_thing_wrong(maker: Identity) -> None:
     """It is refused, or runs; either way no process and no descriptor is left."""
 
-    @few(80)
+    @few(60)
     @given(one_thing_wrong(config(maker)))
     def attempt(document: Any) -> None:
         try:
@@ -191,7 +191,7 @@ def test_a_layer_of_any_entries(tmp_path: Path) -> None:
     (outside / "a").write_bytes(b"precious")
     before = [(path, path.lstat()) for path in (outside, outside / "a")]
 
-    @few(80)
+    @few(60)
     @given(st.lists(ENTRIES, max_size=6))
     def attempt(entries: list[Entry]) -> None:
         target = tmp_path / "layer"
