@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cellcrate_runtime.engine import protocol, wire
@@ -16,6 +17,7 @@ from cellcrate_runtime.engine.async_channel import Channel, ChannelClosedError
 from cellcrate_runtime.engine.files_client import Files, WorkError
 from cellcrate_runtime.engine.shim import ready
 from cellcrate_runtime.engine.shim_client import LaunchError, ShimConnection, ShimGoneError
+from cellcrate_runtime.linux.executables import open_protected
 
 __all__ = ["Launcher"]
 
@@ -135,7 +137,7 @@ class _Process:
 
     def __init__(self, run_dir: Path, upcoming_id: str) -> None:
         here, there = wire.pair()
-        with there:
+        with there, _interpreter() as interpreter:
             self._child = subprocess.Popen(
                 [
                     sys.executable,
@@ -146,6 +148,7 @@ class _Process:
                     os.fspath(run_dir),
                     upcoming_id,
                 ],
+                executable=interpreter,
                 env={**os.environ, "PYTHONPATH": _module_path()},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[there.fileno()],
@@ -175,6 +178,18 @@ class _Process:
         self.channel.close()
         if not self.ended.done():
             self.ended.set_result(None)
+
+
+@contextlib.contextmanager
+def _interpreter() -> Iterator[str]:
+    """The interpreter, where no container that gets hold of it can overwrite it."""
+    protected = open_protected(os.path.realpath(sys.executable))
+    try:
+        # By this process's own number: the new one inherits no descriptor that it could leak.
+        yield sys.executable if protected is None else f"/proc/{os.getpid()}/fd/{protected}"
+    finally:
+        if protected is not None:
+            os.close(protected)
 
 
 def _random_id() -> str:

@@ -11,7 +11,7 @@ import re
 from cellcrate_runtime.linux import scheduling
 from cellcrate_runtime.linux.cgroups.resources import DeviceRule
 from cellcrate_runtime.oci import mount_options, sysctls
-from cellcrate_runtime.oci.refusal import check_list, check_mappings, check_text, refuse
+from cellcrate_runtime.oci.refusal import HIGHEST_ID, check_list, check_mappings, check_text, refuse
 from cellcrate_runtime.oci.spec import (
     Device,
     Linux,
@@ -31,6 +31,7 @@ _CLOCKS = frozenset({"monotonic", "boottime"})
 _VERSION = re.compile(r"1\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")
 _LONGEST_NAME = 64  # uname(2)
+_HIGHEST_MAJOR, _HIGHEST_MINOR = (1 << 12) - 1, (1 << 20) - 1  # linux/kdev_t.h
 
 
 def validate(spec: Spec) -> None:
@@ -191,3 +192,8 @@ def _check_device(device: Device) -> None:
         refuse("linux.devices", f"{device.type!r} is none of c, b, u and p")
     if device.file_mode is not None and not 0 <= device.file_mode <= 0o7777:
         refuse("linux.devices", f"the mode of {device.path} is not between 0 and 4095")
+    if not (0 <= device.major <= _HIGHEST_MAJOR and 0 <= device.minor <= _HIGHEST_MINOR):
+        refuse("linux.devices", f"{device.path} has a number that no device has")
+    for id_ in (device.uid, device.gid):
+        if id_ is not None and not 0 <= id_ <= HIGHEST_ID:
+            refuse("linux.devices", f"the owner of {device.path} is not an id: {id_}")

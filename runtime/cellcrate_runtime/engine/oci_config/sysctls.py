@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from cellcrate_runtime.engine.errors import BadRequestError
 from cellcrate_runtime.engine.oci_config.modes import Modes
+from cellcrate_runtime.oci.sysctls import path_components
 
 __all__ = ["check_sysctls"]
 
@@ -43,7 +44,8 @@ def check_sysctls(sysctls: Mapping[str, str], modes: Modes) -> None:
             own = modes.uts != "host"
         else:
             own = False
-        if not own:
+        # "net/../kernel/x" is not the network's.
+        if not own or ".." in path_components(name):
             raise BadRequestError(
                 f"sysctl '{name}' is not allowed: it is not in a separate kernel namespace of the "
                 "container. Set it on the host, with sysctl(8)"

@@ -9,6 +9,8 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import msgspec
+
 from cellcrate_runtime.engine import root_file_system
 from cellcrate_runtime.engine.protocol import FailureKind, Launch
 from cellcrate_runtime.engine.shim import run_folder
@@ -237,7 +239,7 @@ def _become_user(request: Launch, config: spec.Spec, rootfs: str) -> None:
 
 
 def set_user(process: spec.Process, rootfs: int | str, name: str, groups: list[str]) -> None:
-    """Give a process the user, the groups and the home folder that go with a name.
+    """Give a process the user and the groups that go with a name, and no rights of root's.
 
     Raises:
         UserNotFoundError: The container's files know no such user or group.
@@ -246,6 +248,12 @@ def set_user(process: spec.Process, rootfs: int | str, name: str, groups: list[s
         user = users.resolve_user(rootfs, name, groups)
         user.umask = process.user.umask
         process.user = user
+    if process.user.uid and process.capabilities is not None:
+        # As Docker does. The program of such a user has none of them anyway; but what a process has
+        # when it executes one, no_new_privs lets that program's file capabilities give back.
+        process.capabilities = msgspec.structs.replace(
+            process.capabilities, effective=[], permitted=[]
+        )
 
 
 def _make_cgroup(config: spec.Spec, ready: Ready | None, undo: ExitStack) -> Cgroup | None:
