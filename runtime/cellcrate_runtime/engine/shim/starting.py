@@ -8,11 +8,13 @@ import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cellcrate_runtime.engine import root_file_system
 from cellcrate_runtime.engine.protocol import FailureKind, Launch
 from cellcrate_runtime.engine.shim import run_folder
 from cellcrate_runtime.engine.shim.json_log import JsonLog
+from cellcrate_runtime.engine.shim.process import Process
 from cellcrate_runtime.engine.shim.ready import Ready
 from cellcrate_runtime.engine.shim.streams import ProgramStreams, close_stdio
 from cellcrate_runtime.engine.workers.running import Running
@@ -21,6 +23,9 @@ from cellcrate_runtime.linux.cgroups import Cgroup, CgroupError, Resources
 from cellcrate_runtime.oci import container, spec, users
 from cellcrate_runtime.oci.errors import OCIError, StartError
 from cellcrate_runtime.oci.identity import id_ranges
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.engine.shim.foreign.driver import Foreign
 
 __all__ = ["Container", "StartFailure", "start"]
 
@@ -50,7 +55,8 @@ class Container:
     spec: spec.Spec
     lock: int  # of the run folder
     cgroup: Cgroup | None
-    process: container.InitProcess
+    foreign: Foreign | None  # the other runtime that made it; None: the embedded one
+    process: Process
     streams: ProgramStreams
     log: JsonLog | None
     started_at: int
@@ -63,6 +69,7 @@ class Container:
             pid=self.process.pid,
             started_at=self.started_at,
             cgroup=self.cgroup.path if self.cgroup is not None else "",
+            runtime=self.request.runtime,
         )
 
     def for_workers(self) -> Running:
@@ -136,12 +143,19 @@ def _take_steps(
     at.now("looking up the user", "invalid")
     _become_user(request, config, rootfs)
     at.now("making the control group", "resources")
+    if request.runtime and first is not None:
+        first.process.abort()  # it waits in the control group
     cgroup = _make_cgroup(config, ready, undo)
     at.now("making the container", "internal")
-    process, streams = _create(request, config, rootfs, cgroup, owners, first, undo)
+    process: Process
+    foreign = _foreign(request, cgroup, undo)
+    if foreign is not None:
+        process, streams = _create_foreign(foreign, request, config, rootfs, owners, undo)
+    else:
+        process, streams = _create(request, config, rootfs, cgroup, owners, first, undo)
     at.now("starting the program", "internal")
     process.start()
-    return Container(request, config, lock, cgroup, process, streams, log, time.time_ns())
+    return Container(request, config, lock, cgroup, foreign, process, streams, log, time.time_ns())
 
 
 def _failure(error: Exception, at: _Step) -> StartFailure:
@@ -172,7 +186,7 @@ def has_own(config: spec.Spec, namespace: str) -> bool:
     return any(one.type == namespace and not one.path for one in wanted)
 
 
-def terminal_of(process: container.InitProcess, *, stdin: bool) -> ProgramStreams:
+def terminal_of(process: Process, *, stdin: bool) -> ProgramStreams:
     """Take a process's terminal over: from now on it is closed with the streams."""
     console, process.console = process.console, None
     assert console is not None
@@ -258,6 +272,44 @@ def _make_cgroup(config: spec.Spec, ready: Ready | None, undo: ExitStack) -> Cgr
     cgroup = Cgroup.create(linux.cgroups_path, linux.resources)
     undo.callback(cgroup.delete)
     return cgroup
+
+
+def _foreign(request: Launch, cgroup: Cgroup | None, undo: ExitStack) -> Foreign | None:
+    """What drives the runtime that was asked for, where that is not the embedded one."""
+    if not request.runtime:
+        return None
+    if cgroup is None:  # nothing else would find the container when this shim is killed
+        raise spec.InvalidSpecError("another runtime needs a control group for its container")
+    from cellcrate_runtime.engine.shim.foreign.driver import Foreign
+
+    foreign = Foreign(request, cgroup)
+    undo.callback(foreign.delete)
+    return foreign
+
+
+def _create_foreign(
+    foreign: Foreign,
+    request: Launch,
+    config: spec.Spec,
+    rootfs: str,
+    owners: int | None,
+    undo: ExitStack,
+) -> tuple[Process, ProgramStreams]:
+    """The same as :func:`_create`, by another runtime."""
+    stdio = streams = None
+    if not request.tty:
+        streams, stdio = ProgramStreams.pipes(stdin=request.open_stdin, stdout=True, stderr=True)
+        undo.callback(streams.close)
+    try:
+        process = foreign.create(config, rootfs, owners, stdio)
+    finally:
+        if stdio is not None:
+            close_stdio(stdio)
+    undo.callback(process.abort)
+    if streams is None:
+        streams = terminal_of(process, stdin=request.open_stdin)
+        undo.callback(streams.close)
+    return process, streams
 
 
 def _create(
