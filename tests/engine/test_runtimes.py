@@ -15,6 +15,8 @@ from typing import Any
 import docker
 import pytest
 
+from cellcrate_runtime.linux.cgroups import hierarchy
+
 from .conftest import RunningEngine, eventually, runs
 from .test_attach import Attached
 
@@ -22,19 +24,23 @@ EMBEDDED = "cellcrate"
 PROGRAMS = [name for name in ("runc", "crun") if shutil.which(name)]
 FOREVER = ["sleep", "1000"]
 
-pytestmark = pytest.mark.root
-
 
 @pytest.fixture(params=[EMBEDDED, *PROGRAMS])
 def runtime(request: pytest.FixtureRequest) -> str:
     """Each runtime in turn."""
-    return str(request.param)
+    return _usable(str(request.param))
 
 
 @pytest.fixture(params=PROGRAMS)
 def program(request: pytest.FixtureRequest) -> str:
     """Each runtime that is a program of its own."""
-    return str(request.param)
+    return _usable(str(request.param))
+
+
+def _usable(name: str) -> str:
+    if name != EMBEDDED and not hierarchy().writable:
+        pytest.skip("this user can make no control groups, which other runtimes need")
+    return name
 
 
 @pytest.fixture
@@ -69,6 +75,7 @@ def test_output_and_exit_status(run: Callable[..., Any], runtime: str) -> None:
     assert attributes(container)["HostConfig"]["Runtime"] == runtime
 
 
+@pytest.mark.root
 def test_user_and_files(run: Callable[..., Any], tmp_path: Path) -> None:
     """A volume's owners are the host's, the root may be read-only, and rights are dropped."""
     script = "id -u; id -g; touch /no 2>/dev/null || echo read-only; touch /data/yes; cat /text"
@@ -85,6 +92,7 @@ def test_user_and_files(run: Callable[..., Any], tmp_path: Path) -> None:
     assert (tmp_path / "data" / "yes").stat().st_uid == 1000
 
 
+@pytest.mark.root
 def test_what_a_container_may(run: Callable[..., Any]) -> None:
     """Its identity, capabilities and filter are the same, whoever has made it."""
     script = "cat /proc/self/uid_map; grep -E '^(CapBnd|CapEff|NoNewPrivs|Seccomp):' /proc/1/status"
@@ -265,6 +273,17 @@ def test_what_is_no_runtime(engine: RunningEngine) -> None:
     with pytest.raises(docker.errors.APIError, match="unknown or invalid runtime name: nope") as no:
         engine.client.containers.create(engine.image, ["true"], runtime="nope")
     assert "There are: cellcrate" in str(no.value)
+    assert not engine.containers()
+
+
+@pytest.mark.rootless
+def test_what_other_runtimes_need(engine: RunningEngine) -> None:
+    """A program's container does not die with its shim: without a control group it would stay."""
+    if hierarchy().writable or not PROGRAMS:
+        pytest.skip("this user can make control groups, or there is no other runtime")
+    with pytest.raises(docker.errors.APIError, match="needs a control group") as no:
+        engine.client.containers.create(engine.image, ["true"], runtime=PROGRAMS[0])
+    assert "Delegate=yes" in str(no.value)
     assert not engine.containers()
 
 

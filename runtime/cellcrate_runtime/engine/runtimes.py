@@ -109,10 +109,11 @@ class Runtimes:
             )
         found = hierarchy()
         if not found.writable:
-            why = found.unavailable("control group")
             raise BadRequestError(
-                f"the runtime {name} needs a control group for its container, by which it is "
-                f"found and ended: {why} The embedded runtime (--runtime {EMBEDDED}) does without"
+                f"the runtime {name} needs a control group, by which its container is found and "
+                f"ended, and none can be made: {found.reason} Use --runtime {EMBEDDED}, which does "
+                "without, or start the engine as root or, with cgroup v2, where systemd delegates "
+                "a group: systemd-run --user --scope -p Delegate=yes cellcrate engine run"
             )
 
     async def described(self) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Callable
@@ -116,7 +115,7 @@ class Foreign:
             self._program.call("delete", "--force", self._request.container_id)
         # The empty group itself and what is above it are the shim's and the engine's to remove.
         groups.remove_beside(self._cgroups_path, self._cgroup)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove_tree(self._folder)
 
     def _start(self) -> None:
         self._program.call("start", self._request.container_id)
@@ -219,3 +218,14 @@ def delete_left(run_dir: str, command: list[str], container_id: str, cgroup: Cgr
 
 def _program(folder: str, command: list[str]) -> Program:
     return Program(command, f"{folder}/{_STATE}", f"{folder}/log")
+
+
+def _remove_tree(folder: str) -> None:
+    """Remove a folder with all that is in it, which may be gone already."""
+    for path, below, files in os.walk(folder, topdown=False):
+        for name in files:
+            os.unlink(f"{path}/{name}")
+        for name in below:
+            os.rmdir(f"{path}/{name}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(folder)
