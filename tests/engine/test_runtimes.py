@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,32 @@ def test_kill_9_of_a_shim(own_engine: RunningEngine, program: str) -> None:
     assert not groups({container.id})
     container.start()
     assert container.exec_run(["echo", "again"]).output == b"again\n"
+
+
+def test_kill_9_of_a_shim_that_waits_for_its_runtime(
+    own_engine: RunningEngine, program: str, tmp_path: Path
+) -> None:
+    """The program ends with the shim, before or after it has made the container."""
+    engine = own_engine
+    wrapper = tmp_path / "slow"
+    wrapper.write_text(
+        f'#!/bin/sh\ncase "$*" in *" create "*) ;; *) exec {program} "$@";; esac\n'
+        f'{program} "$@"\necho $PPID > {tmp_path}/shim.new\nmv {tmp_path}/shim.new '
+        f"{tmp_path}/shim\nexec sleep 1000\n"
+    )
+    wrapper.chmod(0o755)
+    file = engine.paths.data / "daemon.json"
+    file.write_text(json.dumps({"runtimes": {"slow": {"path": str(wrapper)}}}))
+    container = engine.client.containers.create(engine.image, FOREVER, runtime="slow")
+    with ThreadPoolExecutor() as threads:
+        starting = threads.submit(container.start)
+        eventually((tmp_path / "shim").exists)
+        os.kill(int((tmp_path / "shim").read_text()), signal.SIGKILL)
+        with pytest.raises(docker.errors.APIError):
+            starting.result()
+    container.remove(force=True)
+    eventually(lambda: not list((engine.paths.run / "c").iterdir()))
+    assert not groups({container.id})
 
 
 def parent(pid: int) -> int:

@@ -41,15 +41,18 @@ def clear(run_dir: Path, cgroup: str = "") -> None:
         with contextlib.suppress(CgroupNotFoundError):
             group = Cgroup.open(path)
             group.kill()
-            if state is not None and state.runtime:
-                _have_deleted(run_dir, state, group)
+            _have_deleted(run_dir, state, group)
             group.delete()
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(run_dir)
 
 
-def _have_deleted(run_dir: Path, state: run_folder.ShimState, group: Cgroup) -> None:
-    """Let the container's runtime clear away first what it alone knows of."""
+def _have_deleted(run_dir: Path, state: run_folder.ShimState | None, group: Cgroup) -> None:
+    """Let another runtime, if one made the container, clear away first what it alone knows of."""
+    if not (run_dir / "runtime").exists():
+        return
     from cellcrate_runtime.engine.shim.foreign import driver
 
-    driver.delete_left(str(run_dir), state.runtime, state.container_id, group)
+    if state is not None and state.runtime:
+        driver.delete_left(str(run_dir), state.runtime, state.container_id)
+    driver.remove_groups(group)

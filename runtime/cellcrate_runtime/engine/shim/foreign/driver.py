@@ -23,7 +23,7 @@ from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.waiting import reap
 
-__all__ = ["Foreign", "ForeignProcess", "delete_left"]
+__all__ = ["Foreign", "ForeignProcess", "delete_left", "remove_groups"]
 
 _FOLDER = "runtime"  # in the container's run folder; everything here is below it
 _STATE = "state"
@@ -201,18 +201,20 @@ class _Console:
         os.close(self._folder)
 
 
-def delete_left(run_dir: str, command: list[str], container_id: str, cgroup: Cgroup) -> None:
+def delete_left(run_dir: str, command: list[str], container_id: str) -> None:
     """Have a program clear away its part of a container whose shim was killed.
 
     What it cannot, such as without the shim's rights, is left to the caller.
     """
     folder = f"{run_dir}/{_FOLDER}"
-    if not os.path.isdir(f"{folder}/{_STATE}"):
-        return
     try:
         _program(folder, command).call("delete", "--force", container_id)
     except OCIError as error:
         complain(f"container {container_id}: {error.message}")
+
+
+def remove_groups(cgroup: Cgroup) -> None:
+    """Remove the groups that a program made beside a container's own, whose shim was killed."""
     groups.remove_beside(groups.path_in_tree(cgroup), cgroup)
 
 

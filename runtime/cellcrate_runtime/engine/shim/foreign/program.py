@@ -12,7 +12,7 @@ from functools import partial
 
 import msgspec
 
-from cellcrate_runtime.linux import mounts, namespaces
+from cellcrate_runtime.linux import mounts, namespaces, processes
 from cellcrate_runtime.linux.cgroups import hierarchy
 from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError, StartError
@@ -129,6 +129,7 @@ def _prepare(unified: str | None) -> None:
     Programs that know one version of cgroups at a time, as crun before 1.9 does, take the presence
     of the v2 tree for cgroup v2, or fail: where there are both, they are shown v1.
     """
+    processes.die_with_parent()  # with nobody there to find it, it shall make no container
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     if unified is not None:
         with open(f"{unified}/cgroup.procs", "w", encoding="ascii") as file:
