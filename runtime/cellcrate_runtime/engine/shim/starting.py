@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -147,12 +148,22 @@ def _take_steps(
         first.process.abort()  # it waits in the control group
     cgroup = _make_cgroup(config, ready, undo)
     at.now("making the container", "internal")
-    process: Process
     foreign = _foreign(request, cgroup, undo)
-    if foreign is not None:
-        process, streams = _create_foreign(foreign, request, config, rootfs, owners, undo)
-    else:
-        process, streams = _create(request, config, rootfs, cgroup, owners, first, undo)
+
+    def make(stdio: container.Stdio | None) -> Process:
+        if foreign is not None:
+            return foreign.create(config, rootfs, owners, stdio)
+        return container.create(
+            config,
+            rootfs=rootfs,
+            stdio=stdio,
+            cgroup=cgroup,
+            init=request.init,
+            userns_fd=owners,
+            spare=first,
+        )
+
+    process, streams = _create(request, make, undo)
     at.now("starting the program", "internal")
     process.start()
     return Container(request, config, lock, cgroup, foreign, process, streams, log, time.time_ns())
@@ -287,55 +298,16 @@ def _foreign(request: Launch, cgroup: Cgroup | None, undo: ExitStack) -> Foreign
     return foreign
 
 
-def _create_foreign(
-    foreign: Foreign,
-    request: Launch,
-    config: spec.Spec,
-    rootfs: str,
-    owners: int | None,
-    undo: ExitStack,
-) -> tuple[Process, ProgramStreams]:
-    """The same as :func:`_create`, by another runtime."""
-    stdio = streams = None
-    if not request.tty:
-        streams, stdio = ProgramStreams.pipes(stdin=request.open_stdin, stdout=True, stderr=True)
-        undo.callback(streams.close)
-    try:
-        process = foreign.create(config, rootfs, owners, stdio)
-    finally:
-        if stdio is not None:
-            close_stdio(stdio)
-    undo.callback(process.abort)
-    if streams is None:
-        streams = terminal_of(process, stdin=request.open_stdin)
-        undo.callback(streams.close)
-    return process, streams
-
-
 def _create(
-    request: Launch,
-    config: spec.Spec,
-    rootfs: str,
-    cgroup: Cgroup | None,
-    owners: int | None,
-    first: container.Spare | None,
-    undo: ExitStack,
-) -> tuple[container.InitProcess, ProgramStreams]:
-    """Make the first process and the shim's ends of its streams."""
+    request: Launch, make: Callable[[container.Stdio | None], Process], undo: ExitStack
+) -> tuple[Process, ProgramStreams]:
+    """Have the first process made, with the program's ends of its streams; return ours too."""
     stdio = streams = None
     if not request.tty:
         streams, stdio = ProgramStreams.pipes(stdin=request.open_stdin, stdout=True, stderr=True)
         undo.callback(streams.close)
     try:
-        process = container.create(
-            config,
-            rootfs=rootfs,
-            stdio=stdio,
-            cgroup=cgroup,
-            init=request.init,
-            userns_fd=owners,
-            spare=first,
-        )
+        process = make(stdio)
     finally:
         if stdio is not None:
             close_stdio(stdio)
