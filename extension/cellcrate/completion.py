@@ -137,6 +137,7 @@ def names_of(kind: str, word: str = "") -> Iterable[str]:
         "container": lambda: _from_engine("container", _containers),
         "container-path": lambda: [f"{name}:" for name in _from_engine("container", _containers)],
         "network": lambda: NETWORKS,
+        "runtime": lambda: _from_engine("runtime", _runtimes),
         "capability": _CAPABILITIES.split,
         "signal": lambda: [each.name.removeprefix("SIG") for each in signal.Signals],
         "path": lambda: _paths(word),
@@ -192,3 +193,7 @@ def _images(api: Any) -> list[str]:
 def _containers(api: Any) -> list[str]:
     found = api.containers(all=True)
     return sorted(name.lstrip("/") for each in found for name in each.get("Names") or [])
+
+
+def _runtimes(api: Any) -> list[str]:
+    return sorted(api.info().get("Runtimes") or {})

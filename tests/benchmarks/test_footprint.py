@@ -10,6 +10,7 @@ from pathlib import Path
 import docker
 import psutil
 import pytest
+from memory import private_bytes
 from peers import docker_engine
 from report import Table
 
@@ -19,22 +20,6 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(300)]
 
 CONTAINERS = 10
 IDLE_SECONDS = 10
-
-
-def private_bytes(process: psutil.Process) -> float:
-    """Memory that would be free again without this process: its own pages and its page tables.
-
-    Source: proc_pid_smaps(5), proc_pid_status(5).
-    """
-    folder = Path(f"/proc/{process.pid}")
-    kilobytes = 0
-    for line in (folder / "smaps_rollup").read_text().splitlines():
-        if line.startswith(("Private_Clean:", "Private_Dirty:", "Swap:")):
-            kilobytes += int(line.split()[1])
-    for line in (folder / "status").read_text().splitlines():
-        if line.startswith("VmPTE:"):
-            kilobytes += int(line.split()[1])
-    return kilobytes * 1024.0
 
 
 def proportional_bytes(processes: Iterable[psutil.Process]) -> float:

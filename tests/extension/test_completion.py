@@ -32,6 +32,7 @@ def web(engine: TestEngine, notebook: Notebook) -> None:
         ("%%container --pull al", "%%container --pull always"),
         ("%%container --pull=al", "%%container --pull=always"),
         ("%%container --network no", "%%container --network none"),
+        ("%%container --runtime run", "%%container --runtime runc"),
         ("%%container --cap-drop AL", "%%container --cap-drop ALL"),
         ("%%container --stop-signal US", "%%container --stop-signal USR1"),
         ("%container in", "%container inspect"),

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from cellcrate.commands import changes, files, looking, output, running, statistics
+from cellcrate.commands import changes, files, looking, output, running, runtimes, statistics
 from cellcrate.commands.command import Command
 from cellcrate.errors import UsageError
 from cellcrate.explain import engine_errors
@@ -22,6 +22,7 @@ COMMANDS: tuple[Command, ...] = (
     *running.COMMANDS,
     *changes.COMMANDS,
     *files.COMMANDS,
+    *runtimes.COMMANDS,
 )
 
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}

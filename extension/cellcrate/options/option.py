@@ -27,7 +27,7 @@ class Option:
         repeat: Whether the option may be given several times, all of which count.
         choices: Every value that is allowed; completion offers them.
         complete: What kind of thing a value names, for completion: ``image``, ``container``,
-            ``signal`` or ``path``.
+            ``runtime``, ``signal`` or ``path``.
         put: Places the value in the body of a request.
         aliases: Other names that docker knows it by, which the documentation leaves out.
         refused: Why the option, which docker has, cannot be used here.

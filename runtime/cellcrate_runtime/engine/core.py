@@ -17,6 +17,7 @@ from cellcrate_runtime.engine.ownership import Owners
 from cellcrate_runtime.engine.recovery import recover
 from cellcrate_runtime.engine.registry import Registry
 from cellcrate_runtime.engine.removing import remove
+from cellcrate_runtime.engine.runtimes import Runtimes
 from cellcrate_runtime.engine.shim import ready
 from cellcrate_runtime.engine.store import Store
 from cellcrate_runtime.engine.supervisor import Supervisor
@@ -62,6 +63,7 @@ class Engine:
         launcher: Starts containers.
         supervisor: Follows running containers.
         identity: Decides about user namespaces.
+        runtimes: The OCI runtimes that can make containers.
         owners: Watches the processes that containers are tied to.
         execs: Further programs in running containers.
         health: Checks containers that have a health check.
@@ -79,6 +81,7 @@ class Engine:
         self.launcher = Launcher(paths.run)
         self.supervisor = Supervisor(self)
         self.identity = Identity(paths.data)
+        self.runtimes = Runtimes(paths.data)
         self.owners = Owners(lambda container: remove(self, container, force=True))
         self.execs = Execs(self)
         self.health = HealthChecks(self)

@@ -34,6 +34,7 @@ from cellcrate_runtime.engine.oci_config.volumes import (
 )
 from cellcrate_runtime.engine.ownership import OWNER_LABEL, parse_owner
 from cellcrate_runtime.engine.restarting import check_policy
+from cellcrate_runtime.engine.runtimes import EMBEDDED
 from cellcrate_runtime.engine.signals import parse_signal
 from cellcrate_runtime.images import Execution, Image
 
@@ -239,6 +240,8 @@ def _merged_health(given: HealthConfig | None, image: Execution) -> HealthConfig
 
 
 def _check_host(engine: Engine, host: HostConfig) -> Modes:
+    host.runtime = host.runtime or EMBEDDED
+    engine.runtimes.check(host.runtime, host)
     check_limits(host)
     check_policy(host.restart_policy)
     if host.auto_remove and host.restart_policy.name not in ("", "no"):
@@ -276,7 +279,6 @@ def _refuse_unserved(request: CreateRequest) -> None:
         (host.storage_opt, "storage options (--storage-opt)"),
         (host.volume_driver, "volume drivers (--volume-driver)"),
         (host.cgroup_parent, "a parent cgroup (--cgroup-parent)"),
-        (host.runtime not in ("", "cellcrate", "runc"), f"the runtime {host.runtime!r}"),
         (host.isolation not in ("", "default"), f"the isolation {host.isolation!r}"),
         (request.mac_address, "a MAC address (--mac-address)"),
     )
@@ -294,6 +296,5 @@ def _fill_in_defaults(host: HostConfig) -> None:
     host.network_mode = host.network_mode or "default"
     host.restart_policy.name = host.restart_policy.name or "no"
     host.log_config.type = host.log_config.type or "json-file"
-    host.runtime = "cellcrate"
     if host.memory and not host.memory_swap:
         host.memory_swap = 2 * host.memory

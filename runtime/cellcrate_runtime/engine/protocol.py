@@ -143,6 +143,7 @@ class Launch(_Message):
     tty: bool = False
     open_stdin: bool = False
     stdin_once: bool = False  # close the container's input when the first client closes its own
+    runtime: list[str] = []  # the OCI runtime program that makes it; empty: the embedded one
     init: bool = False  # put a small init in front of the program, as ``docker run --init``
     # Who runs the program, in Docker's words ("name", "uid", "name:group", ...), and the groups
     # added to him. Only the mounted root knows names, so the shim translates them there

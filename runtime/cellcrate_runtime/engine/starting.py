@@ -15,6 +15,7 @@ from cellcrate_runtime.engine.errors import (
     NotModifiedError,
 )
 from cellcrate_runtime.engine.log_options import log_file
+from cellcrate_runtime.engine.runtimes import EMBEDDED
 from cellcrate_runtime.engine.settling import settle
 from cellcrate_runtime.engine.shim_client import LaunchError
 from cellcrate_runtime.images import ImageError
@@ -89,6 +90,7 @@ async def _launch(engine: Engine, container: Container, clients: list[attaching.
         tty=container.config.tty,
         open_stdin=container.config.open_stdin,
         stdin_once=container.config.stdin_once,
+        runtime=engine.runtimes.command(container.host_config.runtime or EMBEDDED),
         init=bool(container.host_config.init),
         user=container.config.user,
         groups=container.host_config.group_add,

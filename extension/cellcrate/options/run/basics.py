@@ -114,8 +114,10 @@ CONTAINER = Group(
         Option(
             long="--runtime",
             metavar="NAME",
+            complete="runtime",
             put=at("HostConfig.Runtime"),
-            help="The OCI runtime, where the engine has several.",
+            help="The OCI runtime that makes the container: runc, crun. "
+            "%container runtimes lists them.",
         ),
     ),
 )

@@ -8,6 +8,7 @@ from typing import Any
 from cellcrate_runtime.engine import machine_facts
 from cellcrate_runtime.engine.api.app import API_VERSION, MIN_API_VERSION, Handler, Route
 from cellcrate_runtime.engine.container import Status
+from cellcrate_runtime.engine.runtimes import EMBEDDED
 from cellcrate_runtime.version import own_version
 
 __all__ = ["routes"]
@@ -49,7 +50,7 @@ class Version(Handler):
 class Info(Handler):
     """``GET /info``."""
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Describe the engine, the computer, and what containers can have here."""
         limits = machine_facts.cgroups()
         self.write_json(
@@ -58,6 +59,7 @@ class Info(Handler):
                 **machine_facts.computer(),
                 **limits,
                 **self._engine(),
+                "Runtimes": await self.engine.runtimes.described(),
                 "Warnings": machine_facts.warnings(limits),
             }
         )
@@ -88,8 +90,7 @@ class Info(Handler):
                 "Authorization": None,
                 "Log": ["json-file", "none"],
             },
-            "Runtimes": {"cellcrate": {"path": "cellcrate"}},
-            "DefaultRuntime": "cellcrate",
+            "DefaultRuntime": EMBEDDED,
             "InitBinary": "",
             "ContainerdCommit": {"ID": "", "Expected": ""},
             "RuncCommit": {"ID": "", "Expected": ""},

@@ -11,10 +11,15 @@ from collections.abc import Callable, Collection
 from cellcrate_runtime.linux.cgroups import Cgroup, CgroupError
 from cellcrate_runtime.linux.syscalls import SystemCall
 
-__all__ = ["adopt", "end"]
+__all__ = ["adopt", "become_subreaper", "end"]
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h; see prctl(2)
 _prctl = SystemCall("prctl", *[ctypes.c_ulong] * 5)
+
+
+def become_subreaper() -> None:
+    """Become the parent of descendants whose own parent ends."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def adopt(known: Callable[[], Collection[int]]) -> None:
@@ -23,7 +28,7 @@ def adopt(known: Callable[[], Collection[int]]) -> None:
     Args:
         known: The children that somebody else waits for.
     """
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    become_subreaper()
 
     def reap(_number: int, _frame: object) -> None:
         for pid in _children().difference(known()):
@@ -31,6 +36,7 @@ def adopt(known: Callable[[], Collection[int]]) -> None:
                 os.waitpid(pid, os.WNOHANG)
 
     signal.signal(signal.SIGCHLD, reap)
+    reap(signal.SIGCHLD, None)  # those that have ended before
 
 
 def end(cgroup: Cgroup | None, execs: Collection[int], workers: Collection[int]) -> None:

@@ -34,6 +34,8 @@ def take_down(container: Container) -> None:
     What cannot be removed is told, and does not keep the rest from being removed.
     """
     request = container.request
+    if container.foreign is not None:
+        container.foreign.delete()
     if container.cgroup is not None:
         _attempt(container.cgroup.delete)
     if request.rootfs is not None:

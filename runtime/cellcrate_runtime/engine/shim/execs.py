@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cellcrate_runtime.engine.protocol import Attachment, Exec
 from cellcrate_runtime.engine.shim.loop import READABLE, Loop
+from cellcrate_runtime.engine.shim.process import Process
 from cellcrate_runtime.engine.shim.relay import Relay
 from cellcrate_runtime.engine.shim.starting import Container, set_user, terminal_of
 from cellcrate_runtime.engine.shim.streams import NoTerminalError, ProgramStreams, close_stdio
 from cellcrate_runtime.oci import container as oci
+from cellcrate_runtime.oci import spec
 from cellcrate_runtime.oci.joining import open_to_joining
 
 __all__ = ["Execs", "exit_code"]
@@ -21,7 +24,7 @@ _SILENT = Attachment(stdin=False, stdout=False, stderr=False)
 
 @dataclass
 class _Running:
-    process: oci.ExecProcess
+    process: Process
     streams: ProgramStreams
     relay: Relay
 
@@ -61,13 +64,9 @@ class Execs:
             OSError: The kernel has no room for another process.
         """
         try:
-            running = self._create(request)
-            try:
-                running.process.start()
-            except BaseException:
-                running.relay.finish()
-                running.process.abort()
-                raise
+            with _children_kept(self._container):
+                running = self._started(request)
+                self._running[request.exec_id] = running
         except BaseException:
             # Closed, not shut down: the engine still has it, to say there what went wrong.
             if client is not None:
@@ -75,11 +74,20 @@ class Execs:
             raise
         if client is not None:  # nothing is lost: no output has been read yet
             running.relay.attach(client, request.attachment or _SILENT)
-        self._running[request.exec_id] = running
         self._loop.watch(
             running.process.pidfd, READABLE, lambda _events: self._ended(request.exec_id)
         )
         return running.process.pid
+
+    def _started(self, request: Exec) -> _Running:
+        running = self._create(request)
+        try:
+            running.process.start()
+        except BaseException:
+            running.relay.finish()
+            running.process.abort()
+            raise
+        return running
 
     def resize(self, exec_id: str, width: int, height: int) -> None:
         """Change the size of an exec's terminal.
@@ -109,13 +117,7 @@ class Execs:
                 stdin=stdin, stdout=wanted.stdout, stderr=wanted.stderr
             )
         try:
-            created = oci.execute(
-                init,
-                process,
-                spec=self._container.spec,
-                stdio=stdio,
-                cgroup=self._container.cgroup,
-            )
+            created = self._execute(process, stdio)
         except BaseException:
             if streams is not None:
                 streams.close()
@@ -133,6 +135,18 @@ class Execs:
         )
         return _Running(created, streams, relay)
 
+    def _execute(self, process: spec.Process, stdio: oci.Stdio | None) -> Process:
+        container = self._container
+        if container.foreign is not None:
+            return container.foreign.execute(process, stdio)
+        return oci.execute(
+            container.process.pid,
+            process,
+            spec=container.spec,
+            stdio=stdio,
+            cgroup=container.cgroup,
+        )
+
     def _ended(self, exec_id: str) -> None:
         running = self._running.pop(exec_id)
         pidfd = running.process.pidfd
@@ -141,6 +155,15 @@ class Execs:
         os.close(pidfd)
         running.relay.finish()
         self._on_exit(exec_id, code)
+
+
+def _children_kept(container: Container) -> contextlib.AbstractContextManager[None]:
+    """Have nobody reap a process that another runtime makes before it is known here."""
+    if container.foreign is None:
+        return contextlib.nullcontext()
+    from cellcrate_runtime.engine.shim.foreign.program import children_kept
+
+    return children_kept()
 
 
 def exit_code(pidfd: int) -> int:

@@ -1,6 +1,7 @@
 """What a shim leaves when it is killed: a control group and a run folder.
 
-The container dies with its shim (PR_SET_PDEATHSIG), its mounts with the shim's mount namespace.
+The container dies with its shim (PR_SET_PDEATHSIG), its mounts with the shim's mount namespace. A
+container that another runtime made goes on, and is ended here by its control group.
 """
 
 from __future__ import annotations
@@ -40,6 +41,18 @@ def clear(run_dir: Path, cgroup: str = "") -> None:
         with contextlib.suppress(CgroupNotFoundError):
             group = Cgroup.open(path)
             group.kill()
+            _have_deleted(run_dir, state, group)
             group.delete()
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(run_dir)
+
+
+def _have_deleted(run_dir: Path, state: run_folder.ShimState | None, group: Cgroup) -> None:
+    """Let another runtime, if one made the container, clear away first what it alone knows of."""
+    if not (run_dir / "runtime").exists():
+        return
+    from cellcrate_runtime.engine.shim.foreign import driver
+
+    if state is not None and state.runtime:
+        driver.delete_left(str(run_dir), state.runtime, state.container_id)
+    driver.remove_groups(group)

@@ -40,6 +40,7 @@ class ShimState(msgspec.Struct):
     pid: int
     started_at: int
     cgroup: str  # as given to Cgroup.open; empty without one
+    runtime: list[str] = []  # the program that made it; empty: the embedded runtime
 
 
 def acquire(folder: str) -> int:

@@ -6,8 +6,10 @@ import contextlib
 import errno
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +17,7 @@ from cellcrate_runtime.engine import root_file_system
 from cellcrate_runtime.engine.protocol import FailureKind, Launch
 from cellcrate_runtime.engine.shim import run_folder
 from cellcrate_runtime.engine.shim.json_log import JsonLog
+from cellcrate_runtime.engine.shim.process import Process
 from cellcrate_runtime.engine.shim.ready import Ready
 from cellcrate_runtime.engine.shim.streams import ProgramStreams, close_stdio
 from cellcrate_runtime.engine.workers.running import Running
@@ -23,6 +26,9 @@ from cellcrate_runtime.linux.cgroups import Cgroup, CgroupError, Resources
 from cellcrate_runtime.oci import container, spec, users
 from cellcrate_runtime.oci.errors import OCIError, StartError
 from cellcrate_runtime.oci.identity import id_ranges
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.engine.shim.foreign.driver import Foreign
 
 __all__ = ["Container", "StartFailure", "start"]
 
@@ -52,7 +58,8 @@ class Container:
     spec: spec.Spec
     lock: int  # of the run folder
     cgroup: Cgroup | None
-    process: container.InitProcess
+    foreign: Foreign | None  # the other runtime that made it; None: the embedded one
+    process: Process
     streams: ProgramStreams
     log: JsonLog | None
     started_at: int
@@ -65,6 +72,7 @@ class Container:
             pid=self.process.pid,
             started_at=self.started_at,
             cgroup=self.cgroup.path if self.cgroup is not None else "",
+            runtime=self.request.runtime,
         )
 
     def for_workers(self) -> Running:
@@ -138,12 +146,29 @@ def _take_steps(
     at.now("looking up the user", "invalid")
     _become_user(request, config, rootfs)
     at.now("making the control group", "resources")
+    if request.runtime and first is not None:
+        first.process.abort()  # it waits in the control group
     cgroup = _make_cgroup(config, ready, undo)
     at.now("making the container", "internal")
-    process, streams = _create(request, config, rootfs, cgroup, owners, first, undo)
+    foreign = _foreign(request, cgroup, undo)
+
+    def make(stdio: container.Stdio | None) -> Process:
+        if foreign is not None:
+            return foreign.create(config, rootfs, owners, stdio)
+        return container.create(
+            config,
+            rootfs=rootfs,
+            stdio=stdio,
+            cgroup=cgroup,
+            init=request.init,
+            userns_fd=owners,
+            spare=first,
+        )
+
+    process, streams = _create(request, make, undo)
     at.now("starting the program", "internal")
     process.start()
-    return Container(request, config, lock, cgroup, process, streams, log, time.time_ns())
+    return Container(request, config, lock, cgroup, foreign, process, streams, log, time.time_ns())
 
 
 def _failure(error: Exception, at: _Step) -> StartFailure:
@@ -174,7 +199,7 @@ def has_own(config: spec.Spec, namespace: str) -> bool:
     return any(one.type == namespace and not one.path for one in wanted)
 
 
-def terminal_of(process: container.InitProcess, *, stdin: bool) -> ProgramStreams:
+def terminal_of(process: Process, *, stdin: bool) -> ProgramStreams:
     """Take a process's terminal over: from now on it is closed with the streams."""
     console, process.console = process.console, None
     assert console is not None
@@ -268,30 +293,29 @@ def _make_cgroup(config: spec.Spec, ready: Ready | None, undo: ExitStack) -> Cgr
     return cgroup
 
 
+def _foreign(request: Launch, cgroup: Cgroup | None, undo: ExitStack) -> Foreign | None:
+    """What drives the runtime that was asked for, where that is not the embedded one."""
+    if not request.runtime:
+        return None
+    if cgroup is None:  # nothing else would find the container when this shim is killed
+        raise spec.InvalidSpecError("another runtime needs a control group for its container")
+    from cellcrate_runtime.engine.shim.foreign.driver import Foreign
+
+    foreign = Foreign(request, cgroup)
+    undo.callback(foreign.delete)
+    return foreign
+
+
 def _create(
-    request: Launch,
-    config: spec.Spec,
-    rootfs: str,
-    cgroup: Cgroup | None,
-    owners: int | None,
-    first: container.Spare | None,
-    undo: ExitStack,
-) -> tuple[container.InitProcess, ProgramStreams]:
-    """Make the first process and the shim's ends of its streams."""
+    request: Launch, make: Callable[[container.Stdio | None], Process], undo: ExitStack
+) -> tuple[Process, ProgramStreams]:
+    """Have the first process made, with the program's ends of its streams; return ours too."""
     stdio = streams = None
     if not request.tty:
         streams, stdio = ProgramStreams.pipes(stdin=request.open_stdin, stdout=True, stderr=True)
         undo.callback(streams.close)
     try:
-        process = container.create(
-            config,
-            rootfs=rootfs,
-            stdio=stdio,
-            cgroup=cgroup,
-            init=request.init,
-            userns_fd=owners,
-            spare=first,
-        )
+        process = make(stdio)
     finally:
         if stdio is not None:
             close_stdio(stdio)

@@ -60,7 +60,8 @@ class Supervisor:
         self._execs = Execs(self._loop, container, self._exec_ended, self._exec_detached)
         self._link = EngineLink(self._loop, self._greeting, self._request)
         self._workers: set[int] = set()
-        if not container.has_own_pids:
+        # A process of another runtime's that nobody reaps would keep the container from ending.
+        if not container.has_own_pids or container.foreign is not None:
             descendants.adopt(self._known_children)
         self._loop.watch(container.process.pidfd, READABLE, self._ended)
         self._oom = _watch_memory(container.cgroup)
