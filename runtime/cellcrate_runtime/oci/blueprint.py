@@ -11,6 +11,7 @@ from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.further_process import FurtherPlan
 from cellcrate_runtime.oci.identity import MappingNamespaces, outside_id
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
 
@@ -24,11 +25,13 @@ def plan_first(
     init: bool,
     userns_fd: int | None,
     held: ExitStack,
+    launch: Launch = IN_PROCESS,
 ) -> Plan:
     """The plan of a container's first process.
 
     Args:
         held: Closes what the plan holds open, which the parent does not need after the fork.
+        launch: How it is made to run.
 
     Raises:
         OCIError: Something that the configuration takes from the host is not there.
@@ -53,6 +56,7 @@ def plan_first(
         privileges=rights,
         stdio=stdio,
         init=init,
+        launch=launch,
     )
 
 
@@ -91,7 +95,7 @@ def _owner_of_nodes(linux: Linux) -> tuple[int, int] | None:
     return uid, gid
 
 
-def plan_further(process: Process, spec: Spec, stdio: Stdio | None) -> FurtherPlan:
+def plan_further(process: Process, spec: Spec, stdio: Stdio | None, launch: Launch) -> FurtherPlan:
     """The plan of one more process in a running container."""
     linux = spec.linux or Linux()
     return FurtherPlan(
@@ -99,4 +103,5 @@ def plan_further(process: Process, spec: Spec, stdio: Stdio | None) -> FurtherPl
         privileges=privileges.prepare(process, linux.seccomp),
         has_identity=any(namespace.type == "user" for namespace in linux.namespaces),
         stdio=stdio,
+        launch=launch,
     )

@@ -17,6 +17,7 @@ from cellcrate_runtime.oci.blueprint import plan_first, plan_further
 from cellcrate_runtime.oci.channel import IDENTITY
 from cellcrate_runtime.oci.consoles import Stdio, give_to
 from cellcrate_runtime.oci.identity import outside_id, write_mappings
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.making import CgroupMember, in_new_namespaces, through_go_between
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spare import Spare, make_spare
@@ -27,6 +28,7 @@ __all__ = [
     "CgroupMember",
     "ExecProcess",
     "InitProcess",
+    "Launch",
     "Spare",
     "Stdio",
     "create",
@@ -47,6 +49,7 @@ def create(
     userns_fd: int | None = None,
     is_valid: bool = False,
     spare: Spare | None = None,
+    launch: Launch = IN_PROCESS,
 ) -> InitProcess:
     """Make a container's first process, walls complete, waiting just before its program.
 
@@ -65,6 +68,7 @@ def create(
             ``idmap``; where it is None one is made for them.
         is_valid: ``spec`` has passed :func:`cellcrate_runtime.oci.validate.validate` already.
         spare: A process made in advance, which becomes this one if it fits, and else is given up.
+        launch: Who may start it, and what it keeps of its maker's; not for a spare.
 
     Raises:
         OCIError: Something failed, said with its reason; no process, mount or descriptor remains.
@@ -75,7 +79,7 @@ def create(
             validate.validate(spec)
         if init:
             process_title.title_area()  # while there is a /proc to read it from
-        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held)
+        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, launch)
         _give_stdio(plan.process, plan.linux, stdio)
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
         with undone_on_failure(made) as maker:
@@ -132,6 +136,7 @@ def execute(
     spec: Spec,
     stdio: Stdio | None,
     cgroup: CgroupMember | None,
+    launch: Launch = IN_PROCESS,
 ) -> ExecProcess:
     """Make one more process in a running container, waiting just before it executes its program.
 
@@ -141,12 +146,13 @@ def execute(
         spec: The container's configuration: its namespaces and seccomp filter.
         stdio: As for :func:`create`.
         cgroup: The container's control group, joined first.
+        launch: What it keeps of its maker's.
 
     Raises:
         OCIError: Something failed, or the container is gone; no process or descriptor remains.
     """
     validate.validate_process(process)
-    plan = plan_further(process, spec, stdio)
+    plan = plan_further(process, spec, stdio, launch)
     linux = spec.linux or Linux()
     _give_stdio(process, linux, stdio)
     joins = joining.of_process(init_pid, [namespace.type for namespace in linux.namespaces])

@@ -6,7 +6,8 @@ import os
 
 from cellcrate_runtime.linux import process_title, processes
 from cellcrate_runtime.oci import privileges, programs, reaper
-from cellcrate_runtime.oci.channel import START, ProcessEnd
+from cellcrate_runtime.oci.channel import START, ProcessEnd, accept_starter
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.privileges import Privileges
 from cellcrate_runtime.oci.spec import Process
 
@@ -23,6 +24,7 @@ def finish(
     console: int | None,
     *,
     init: bool = False,
+    launch: Launch = IN_PROCESS,
 ) -> None:
     """Give up what is not the program's, say that all is ready, wait, and execute it.
 
@@ -32,6 +34,7 @@ def finish(
         channel: To the maker.
         console: The master of its terminal, handed over to the maker.
         init: Whether this process stays, with the program as its child.
+        launch: Who may start it, and what it keeps of its maker's.
     """
     channel.doing = "cannot set process.ioPriority"
     if process.io_priority is not None:
@@ -40,11 +43,18 @@ def finish(
     os.umask(_DEFAULT_UMASK if umask is None else umask)
     channel.doing = "cannot give up rights"
     privileges.drop(rights, process.cwd)
-    # After the change of user, which undoes it.
-    processes.die_with_parent()
+    if not launch.outlives_maker:
+        # After the change of user, which undoes it.
+        processes.die_with_parent()
+    if launch.listener is not None:
+        # Nobody waits for the start, so what is sure to fail then is said now.
+        programs.find(process.args[0], programs.search_path(process.env))
     channel.say_ready(console)
     # From here on there is no descriptor that leads to the host (but the channel, a socket).
-    processes.close_all_but(channel.fd)
+    kept = channel.fd if launch.listener is None else launch.listener
+    processes.close_all_but(kept, 3 + launch.preserved)
+    if launch.listener is not None:
+        channel.fd = accept_starter(launch.listener)
     channel.wait_for(START)
     channel.doing = "cannot load the seccomp filter"
     if rights.no_new_privileges:

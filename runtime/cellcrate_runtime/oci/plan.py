@@ -9,6 +9,7 @@ import msgspec
 from cellcrate_runtime.linux import namespaces
 from cellcrate_runtime.oci import mount_options
 from cellcrate_runtime.oci.consoles import Stdio
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.mounts import PreparedMount
 from cellcrate_runtime.oci.privileges import Privileges
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
@@ -34,6 +35,7 @@ class Plan:
         has_identity: Whether it is in a user namespace of its own, new or joined.
         root: The root file system, as a detached mount.
         init: Whether a small process stays as PID 1.
+        launch: How it is made to run; a process that was made before its plan knows only one way.
     """
 
     spec: Spec
@@ -47,6 +49,7 @@ class Plan:
     privileges: Privileges
     stdio: Stdio | None
     init: bool
+    launch: Launch = IN_PROCESS
 
     @property
     def clone_flags(self) -> int:
