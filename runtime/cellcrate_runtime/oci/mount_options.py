@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from cellcrate_runtime.linux import mounts as m
 
-__all__ = ["PROPAGATION", "MountOptions", "bind_attributes", "parse"]
+__all__ = ["PROPAGATION", "WORDS", "MountOptions", "bind_attributes", "parse"]
 
 # A word sets flags, or (True) clears them.
 _FLAGS: dict[str, tuple[bool, int]] = {
@@ -79,6 +79,9 @@ _RECURSIVE: dict[str, tuple[int, int]] = {
     "rnosymfollow": (m.ATTR_NOSYMFOLLOW, 0),
     "rsymfollow": (0, m.ATTR_NOSYMFOLLOW),
 }
+
+#: Every word that is not left to the file system itself.
+WORDS = (*_FLAGS, *PROPAGATION, *_RECURSIVE, "bind", "rbind", "idmap", "ridmap", "tmpcopyup")
 
 _ATTRIBUTE_OF = {
     m.MS_RDONLY: m.ATTR_RDONLY,

@@ -86,17 +86,17 @@ def parse(given: Sequence[str], known: str, *, stop_at_word: bool = False) -> Ar
                 break
             continue
         written, equals, value = word.lstrip("-").partition("=")
-        name = long_names.get(written)
-        if name is None:
+        found = long_names.get(written)
+        if found is None:
             raise UsageError(f"flag provided but not defined: {word}")
-        if not takes_value[name]:
-            _switch(values, name, value if equals else "true")
+        if not takes_value[found]:
+            _switch(values, found, value if equals else "true")
             continue
         if not equals:
             if not remaining:
                 raise UsageError(f"flag needs an argument: {word}")
             value = remaining.pop(0)
-        values.setdefault(name, []).append(value)
+        values.setdefault(found, []).append(value)
     return Arguments(values, words)
 
 
