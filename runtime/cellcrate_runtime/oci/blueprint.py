@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from cellcrate_runtime.linux import namespaces
 from cellcrate_runtime.oci import cgroup_mounts, mounts, privileges, rootfs
@@ -15,6 +16,9 @@ from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
 
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.state import State
+
 __all__ = ["plan_first", "plan_further"]
 
 
@@ -25,12 +29,14 @@ def plan_first(
     init: bool,
     userns_fd: int | None,
     held: ExitStack,
+    state: State | None = None,
     launch: Launch = IN_PROCESS,
 ) -> Plan:
     """The plan of a container's first process.
 
     Args:
         held: Closes what the plan holds open, which the parent does not need after the fork.
+        state: What hooks are told, where there are any.
         launch: How it is made to run.
 
     Raises:
@@ -56,6 +62,8 @@ def plan_first(
         privileges=rights,
         stdio=stdio,
         init=init,
+        state=state,
+        root_path=root_path if state is not None else "",
         launch=launch,
     )
 

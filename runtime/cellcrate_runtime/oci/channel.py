@@ -3,8 +3,11 @@
 ========================  ==============================================================
 from the maker            (a plan, to a process that was made before there was one)
                           :data:`IDENTITY`: the ids are mapped, the cgroup is joined
+                          :data:`HOOKED`: the hooks outside have run
                           :data:`START`: execute the program
-from the process          :data:`READY` (with a terminal's master): the walls are up
+from the process          :data:`BUILT`: it is time for the hooks outside
+                          :data:`LISTENER` (with a descriptor): a seccomp filter notifies
+                          :data:`READY` (with a terminal's master): the walls are up
                           :data:`CHILD` and a process id: this is who goes on
                           :data:`FAILED` and a reason: nothing more will come
 ========================  ==============================================================
@@ -19,6 +22,7 @@ import contextlib
 import fcntl
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -26,9 +30,12 @@ import msgspec
 from cellcrate_runtime.oci.errors import ErrorKind, OCIError, StartError
 
 __all__ = [
+    "BUILT",
     "CHILD",
     "FAILED",
+    "HOOKED",
     "IDENTITY",
+    "LISTENER",
     "READY",
     "START",
     "MakerEnd",
@@ -39,6 +46,9 @@ __all__ = [
 
 IDENTITY = b"i"
 START = b"s"
+HOOKED = b"h"
+BUILT = b"b"
+LISTENER = b"l"
 READY = b"r"
 CHILD = b"c"
 FAILED = b"f"
@@ -81,6 +91,20 @@ class ProcessEnd:
         if not message:
             os._exit(1)
         return message, descriptors
+
+    def say_built(self) -> None:
+        """Say that the walls are built, and not entered yet; only where there are hooks."""
+        os.write(self.fd, BUILT)
+
+    def ready_to_say_listener(self) -> Callable[[int], None]:
+        """Make what hands a seccomp filter's descriptor over in one system call: sendmsg(2)."""
+        sender = socket.socket(fileno=os.dup(self.fd))
+        return lambda listener: self._say_listener(sender, listener)
+
+    @staticmethod
+    def _say_listener(sender: socket.socket, listener: int) -> None:
+        with sender:
+            socket.send_fds(sender, [LISTENER], [listener])
 
     def say_ready(self, console: int | None) -> None:
         """Say that the walls are up, and hand over the master of the terminal."""
@@ -145,6 +169,27 @@ class MakerEnd:
             if not message:
                 raise _failure(earlier[0][0]) if earlier else _killed()
             earlier.append((message, descriptor))
+
+    def hear_built(self) -> None:
+        """Wait until it is time for the hooks outside.
+
+        Raises:
+            OCIError: The process failed, or was killed.
+        """
+        message, _ = self._receive()
+        if message != BUILT:
+            raise _failure(message) if message else _killed()
+
+    def hear_listener(self) -> int:
+        """Wait for the descriptor of the process's seccomp filter; the caller closes it.
+
+        Raises:
+            OCIError: The process failed, or was killed.
+        """
+        message, descriptor = self._receive()
+        if message != LISTENER or descriptor is None:
+            raise _failure(message) if message else _killed()
+        return descriptor
 
     def hear_ready(self) -> int | None:
         """Wait until the walls are up: the master of the terminal, if there is one.

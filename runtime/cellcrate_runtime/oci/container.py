@@ -7,15 +7,20 @@ all walls up, so that its network can be attached and its watchers can be ready;
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from cellcrate_runtime.linux import process_title
 from cellcrate_runtime.oci import first_process, further_process, joining, limits, validate
 from cellcrate_runtime.oci.blueprint import plan_first, plan_further
-from cellcrate_runtime.oci.channel import IDENTITY
+from cellcrate_runtime.oci.channel import HOOKED, IDENTITY
 from cellcrate_runtime.oci.consoles import Stdio, give_to
+from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.identity import outside_id, write_mappings
 from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.making import CgroupMember, in_new_namespaces, through_go_between
@@ -23,6 +28,9 @@ from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spare import Spare, make_spare
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
 from cellcrate_runtime.oci.waiting import InitProcess, undone_on_failure
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.state import State
 
 __all__ = [
     "CgroupMember",
@@ -49,6 +57,7 @@ def create(
     userns_fd: int | None = None,
     is_valid: bool = False,
     spare: Spare | None = None,
+    state: State | None = None,
     launch: Launch = IN_PROCESS,
 ) -> InitProcess:
     """Make a container's first process, walls complete, waiting just before its program.
@@ -68,6 +77,10 @@ def create(
             ``idmap``; where it is None one is made for them.
         is_valid: ``spec`` has passed :func:`cellcrate_runtime.oci.validate.validate` already.
         spare: A process made in advance, which becomes this one if it fits, and else is given up.
+        state: What the configuration's hooks are told; its pid and status are filled in. Needed
+            where there are prestart, createRuntime, createContainer or startContainer hooks, or a
+            seccomp filter that notifies. The other hooks are the caller's to run, with
+            :mod:`cellcrate_runtime.oci.hooks`.
         launch: Who may start it, and what it keeps of its maker's; not for a spare.
 
     Raises:
@@ -79,14 +92,60 @@ def create(
             validate.validate(spec)
         if init:
             process_title.title_area()  # while there is a /proc to read it from
-        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, launch)
+        told = _told_to_hooks(spec, state)
+        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, told, launch)
         _give_stdio(plan.process, plan.linux, stdio)
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
         with undone_on_failure(made) as maker:
             maker.tell(IDENTITY)
+            if plan.state is not None:
+                _run_outside(plan.state, spec, made)
+            if plan.privileges.has_listener:
+                _hand_listener_over(made, plan.linux, state)
             made.console = maker.hear_ready()
             limits.set_rlimits(made.pid, plan.process)
         return made
+
+
+def _told_to_hooks(spec: Spec, state: State | None) -> State | None:
+    """What hooks are told, if there are any to run before the program."""
+    if spec.hooks is None:
+        return None
+    from cellcrate_runtime.oci import hooks
+
+    if not hooks.run_before_program(spec.hooks):
+        return None
+    if state is None:
+        raise OCIError("hooks: there is no container's state to tell them", "invalid")
+    return msgspec.structs.replace(state, status="creating")
+
+
+def _run_outside(state: State, spec: Spec, made: InitProcess) -> None:
+    """Run the hooks that see the walls from outside."""
+    from cellcrate_runtime.oci import hooks
+
+    made.maker.hear_built()
+    if spec.hooks is not None:
+        here = msgspec.structs.replace(state, pid=made.pid)
+        hooks.run([*spec.hooks.prestart, *spec.hooks.create_runtime], here)
+    made.maker.tell(HOOKED)
+
+
+def _hand_listener_over(
+    made: InitProcess, linux: Linux, state: State | None, first_pid: int | None = None
+) -> None:
+    """Send the descriptor of a seccomp filter that notifies to who answers for it."""
+    from cellcrate_runtime.oci import seccomp_agent
+
+    listener = made.maker.hear_listener()
+    try:
+        if linux.seccomp is None or state is None:
+            raise OCIError("linux.seccomp: there is no container's state to tell", "invalid")
+        status = "creating" if first_pid is None else "running"
+        here = msgspec.structs.replace(state, pid=first_pid or made.pid, status=status)
+        seccomp_agent.hand_over(listener, linux.seccomp, made.pid, here)
+    finally:
+        os.close(listener)
 
 
 def _taken(spare: Spare | None, plan: Plan, cgroup: CgroupMember | None) -> InitProcess | None:
@@ -136,6 +195,7 @@ def execute(
     spec: Spec,
     stdio: Stdio | None,
     cgroup: CgroupMember | None,
+    state: State | None = None,
     launch: Launch = IN_PROCESS,
 ) -> ExecProcess:
     """Make one more process in a running container, waiting just before it executes its program.
@@ -146,6 +206,7 @@ def execute(
         spec: The container's configuration: its namespaces and seccomp filter.
         stdio: As for :func:`create`.
         cgroup: The container's control group, joined first.
+        state: The container's, which the agent of a seccomp filter that notifies is told.
         launch: What it keeps of its maker's.
 
     Raises:
@@ -162,6 +223,8 @@ def execute(
     finally:
         joins.close()
     with undone_on_failure(made) as maker:
+        if plan.privileges.has_listener:
+            _hand_listener_over(made, linux, state, init_pid)
         made.console = maker.hear_ready()
         limits.set_rlimits(made.pid, process)
     return made

@@ -10,13 +10,20 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable
-from typing import NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
 
 from cellcrate_runtime.linux import credentials, interfaces, namespaces, processes
 from cellcrate_runtime.oci import consoles, rootfs, sysctls, users
-from cellcrate_runtime.oci.channel import IDENTITY, ProcessEnd
+from cellcrate_runtime.oci.channel import HOOKED, IDENTITY, ProcessEnd
 from cellcrate_runtime.oci.last_steps import finish
 from cellcrate_runtime.oci.plan import MADE_FIRST, MADE_LATE, Plan, read_plan
+from cellcrate_runtime.oci.spec import Hooks
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.state import State
 
 __all__ = ["become", "become_root", "become_what_is_planned", "guarded"]
 
@@ -57,7 +64,16 @@ def _live(plan: Plan, channel: ProcessEnd) -> None:
     channel.wait_for(IDENTITY)
     _take_identity(plan, channel)
     console = _build_walls(plan, channel)
-    finish(plan.process, plan.privileges, channel, console, init=plan.init, launch=plan.launch)
+    at_start = partial(_run_in_container, plan) if plan.state is not None else None
+    finish(
+        plan.process,
+        plan.privileges,
+        channel,
+        console,
+        init=plan.init,
+        before_start=at_start,
+        launch=plan.launch,
+    )
 
 
 def _settle_in(new: frozenset[str], channel: ProcessEnd, *, keyring: bool = True) -> None:
@@ -91,7 +107,7 @@ def _take_place(plan: Plan, channel: ProcessEnd) -> None:
         namespaces.enter_new_time_namespace({c: (o.secs, o.nanosecs) for c, o in offsets})
     channel.doing = "cannot mount the root file system"
     namespaces.unshare(namespaces.FLAGS["mount"])
-    rootfs.attach_root(plan.root, plan.linux.rootfs_propagation)
+    rootfs.attach_root(plan.root, plan.linux.rootfs_propagation, plan.root_path)
 
 
 def _take_identity(plan: Plan, channel: ProcessEnd) -> None:
@@ -123,6 +139,8 @@ def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
     rootfs.build(
         plan.root, plan.linux, plan.mounts, may_make_nodes=plan.may_make_nodes, doing=doing
     )
+    if plan.state is not None:
+        _run_before_entering(plan, plan.state, channel)
     channel.doing = "cannot set linux.sysctl"
     sysctls.set_sysctls(plan.linux.sysctl)
     channel.doing = "cannot make the working directory"
@@ -139,3 +157,23 @@ def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
         pivot=plan.launch.pivot,
     )
     return master
+
+
+def _run_before_entering(plan: Plan, state: State, channel: ProcessEnd) -> None:
+    """Have the maker run its hooks, and then run those of the container."""
+    from cellcrate_runtime.oci import hooks
+
+    channel.doing = "cannot run the hooks"
+    channel.say_built()
+    channel.wait_for(HOOKED)
+    here = msgspec.structs.replace(state, pid=os.getpid())
+    hooks.run((plan.spec.hooks or Hooks()).create_container, here)
+
+
+def _run_in_container(plan: Plan) -> None:
+    """Run the hooks that are the container's own programs."""
+    from cellcrate_runtime.oci import hooks
+
+    if plan.state is not None:
+        here = msgspec.structs.replace(plan.state, pid=os.getpid(), status="created")
+        hooks.run((plan.spec.hooks or Hooks()).start_container, here, folder="/")

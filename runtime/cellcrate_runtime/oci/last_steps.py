@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from cellcrate_runtime.linux import process_title, processes
 from cellcrate_runtime.oci import privileges, programs, reaper
@@ -24,6 +25,7 @@ def finish(
     console: int | None,
     *,
     init: bool = False,
+    before_start: Callable[[], None] | None = None,
     launch: Launch = IN_PROCESS,
 ) -> None:
     """Give up what is not the program's, say that all is ready, wait, and execute it.
@@ -34,6 +36,7 @@ def finish(
         channel: To the maker.
         console: The master of its terminal, handed over to the maker.
         init: Whether this process stays, with the program as its child.
+        before_start: Called when all waiting is over.
         launch: Who may start it, and what it keeps of its maker's.
     """
     channel.doing = "cannot set process.ioPriority"
@@ -42,7 +45,7 @@ def finish(
     umask = process.user.umask
     os.umask(_DEFAULT_UMASK if umask is None else umask)
     channel.doing = "cannot give up rights"
-    privileges.drop(rights, process.cwd)
+    privileges.drop(rights, process.cwd, channel)
     if not launch.outlives_maker:
         # After the change of user, which undoes it.
         processes.die_with_parent()
@@ -56,6 +59,9 @@ def finish(
     if launch.listener is not None:
         channel.fd = accept_starter(launch.listener)
     channel.wait_for(START)
+    if before_start is not None:
+        channel.doing = "cannot run the hooks"
+        before_start()
     channel.doing = "cannot load the seccomp filter"
     if rights.no_new_privileges:
         privileges.load_filter(rights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,6 +14,9 @@ from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.mounts import PreparedMount
 from cellcrate_runtime.oci.privileges import Privileges
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.state import State
 
 __all__ = ["BORN_INTO", "MADE_FIRST", "MADE_LATE", "Plan", "read_plan", "write_plan"]
 
@@ -35,6 +39,8 @@ class Plan:
         has_identity: Whether it is in a user namespace of its own, new or joined.
         root: The root file system, as a detached mount.
         init: Whether a small process stays as PID 1.
+        state: What hooks are told, where there are any that the first process has to do with.
+        root_path: Where the root is on the host; such hooks may look for it there.
         launch: How it is made to run; a process that was made before its plan knows only one way.
     """
 
@@ -49,6 +55,8 @@ class Plan:
     privileges: Privileges
     stdio: Stdio | None
     init: bool
+    state: State | None = None
+    root_path: str = ""
     launch: Launch = IN_PROCESS
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from cellcrate_runtime.linux import capabilities, credentials, processes, safe_paths, seccomp
 from cellcrate_runtime.linux.capabilities import CapabilitySets
+from cellcrate_runtime.oci.channel import ProcessEnd
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import Capabilities, Process
 
@@ -26,6 +27,11 @@ class Privileges:
     filter: bytes | None = field(default=None, repr=False)
     filter_flags: int = 0
 
+    @property
+    def has_listener(self) -> bool:
+        """Whether a program outside is to be asked about system calls."""
+        return self.filter is not None and seccomp.notifies(self.filter_flags)
+
 
 def prepare(process: Process, profile: seccomp.Seccomp | None) -> Privileges:
     """Work out what ``process`` may do.
@@ -35,6 +41,7 @@ def prepare(process: Process, profile: seccomp.Seccomp | None) -> Privileges:
     """
     program, flags = None, 0
     if profile is not None:
+        _check_listener(profile)
         try:
             program, flags = seccomp.compile(profile), seccomp.flags(profile)
         except seccomp.SeccompError as error:
@@ -50,6 +57,17 @@ def prepare(process: Process, profile: seccomp.Seccomp | None) -> Privileges:
     )
 
 
+def _check_listener(profile: seccomp.Seccomp) -> None:
+    if profile.listener_metadata and not profile.listener_path:
+        raise OCIError("linux.seccomp.listenerMetadata: needs a listenerPath", "invalid")
+    notifies = any(rule.action == "SCMP_ACT_NOTIFY" for rule in profile.syscalls)
+    if notifies and not profile.listener_path.startswith("/"):
+        raise OCIError(
+            "linux.seccomp.listenerPath: SCMP_ACT_NOTIFY needs the absolute path of a socket",
+            "invalid",
+        )
+
+
 def _sets(names: Capabilities) -> CapabilitySets:
     return CapabilitySets(
         bounding=capabilities.mask(names.bounding),
@@ -60,12 +78,14 @@ def _sets(names: Capabilities) -> CapabilitySets:
     )
 
 
-def drop(privileges: Privileges, cwd: str) -> None:
+def drop(privileges: Privileges, cwd: str, channel: ProcessEnd) -> None:
     """Become the program's user, with its capabilities, in its working directory.
 
     The order is what makes it possible: each step needs a right that a later one takes away.
     """
-    if not privileges.no_new_privileges:
+    if privileges.has_listener and not privileges.no_new_privileges:
+        _load_with_listener(privileges, channel)
+    elif not privileges.no_new_privileges:
         # Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it goes next.
         load_filter(privileges)
     capabilities.drop_bounding(privileges.capabilities.bounding)
@@ -79,12 +99,23 @@ def drop(privileges: Privileges, cwd: str) -> None:
         raise OCIError(f"the working directory {cwd!r} is closed to the user", "permission")
     if privileges.no_new_privileges:
         processes.forbid_new_privileges()
+        if privileges.has_listener:
+            _load_with_listener(privileges, channel)
 
 
 def load_filter(privileges: Privileges) -> None:
-    """Load the seccomp filter, if there is one."""
-    if privileges.filter is not None:
+    """Load the seccomp filter, if there is one that nobody outside has to answer for."""
+    if privileges.filter is not None and not privileges.has_listener:
         seccomp.load(privileges.filter, privileges.filter_flags)
+
+
+def _load_with_listener(privileges: Privileges, channel: ProcessEnd) -> None:
+    """Load the filter and hand its descriptor over, while the maker is still waiting for it."""
+    say = channel.ready_to_say_listener()
+    listener = seccomp.load(privileges.filter or b"", privileges.filter_flags)
+    if listener is not None:
+        say(listener)
+        os.close(listener)
 
 
 def _enter(cwd: str) -> bool:

@@ -29,15 +29,16 @@ def open_root(path: str) -> int:
     return tree
 
 
-def attach_root(root: int, propagation: str) -> None:
+def attach_root(root: int, propagation: str, path: str = "") -> None:
     """Give the root a place in this (new) mount namespace, where nothing made reaches the host.
 
-    Its place is on top of the host's root, the one folder that surely exists and can be reached.
+    Its place is on top of the host's root, the one folder that surely exists and can be reached;
+    or ``path``, where hooks look for it.
     """
     slave = propagation in ("slave", "rslave")
     reach = mounts.MS_SLAVE if slave else mounts.MS_PRIVATE
     mounts.set_propagation("/", reach | mounts.MS_REC)
-    mounts.attach(root, "/")
+    mounts.attach(root, path or "/")
 
 
 def build(

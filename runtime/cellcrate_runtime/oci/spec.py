@@ -1,6 +1,6 @@
 """The document that describes a container: ``config.json`` of an OCI bundle.
 
-Source: OCI runtime-spec 1.2, config.md and config-linux.md. Member names are the specification's,
+Source: OCI runtime-spec 1.3, config.md and config-linux.md. Member names are the specification's,
 written in snake case; :func:`decode` and :func:`encode` translate.
 """
 
@@ -17,6 +17,8 @@ __all__ = [
     "Capabilities",
     "ConsoleSize",
     "Device",
+    "Hook",
+    "Hooks",
     "IDMapping",
     "IOPriority",
     "InvalidSpecError",
@@ -171,6 +173,26 @@ class Linux(_Document):
     mount_label: str = ""
 
 
+class Hook(_Document):
+    """A program to run; ``timeout`` is in seconds."""
+
+    path: str
+    args: list[str] = []
+    env: list[str] = []
+    timeout: int | None = None
+
+
+class Hooks(_Document):
+    """Programs to run at certain moments of the container's life; see :mod:`.hooks`."""
+
+    prestart: list[Hook] = []
+    create_runtime: list[Hook] = []
+    create_container: list[Hook] = []
+    start_container: list[Hook] = []
+    poststart: list[Hook] = []
+    poststop: list[Hook] = []
+
+
 class Spec(_Document):
     """A whole ``config.json``."""
 
@@ -180,6 +202,7 @@ class Spec(_Document):
     hostname: str = ""
     domainname: str = ""
     mounts: list[Mount] = []
+    hooks: Hooks | None = None
     annotations: dict[str, str] = {}
     linux: Linux | None = None
 

@@ -17,6 +17,8 @@ from cellcrate_runtime.oci.limits import RLIMITS
 from cellcrate_runtime.oci.spec import (
     Capabilities,
     Device,
+    Hook,
+    Hooks,
     IDMapping,
     Linux,
     Mount,
@@ -60,6 +62,8 @@ def validate(spec: Spec) -> None:
     for index, mount in enumerate(spec.mounts):
         _check_mount(f"mounts[{index}]", mount, "user" in types)
     _check_linux(linux, new, types)
+    if spec.hooks is not None:
+        _check_hooks(spec.hooks)
 
 
 def validate_process(process: Process) -> None:
@@ -71,10 +75,7 @@ def validate_process(process: Process) -> None:
     if not process.args or not process.args[0]:
         _refuse("process.args", "there is no program to run")
     _check_text("process.args", process.args)
-    _check_text("process.env", process.env)
-    for line in process.env:
-        if line.find("=") < 1:
-            _refuse("process.env", f"{line!r} is not of the form NAME=value")
+    _check_environment("process.env", process.env)
     if not process.cwd.startswith("/"):
         _refuse("process.cwd", f"{process.cwd!r} is not an absolute path")
     _check_text("process.cwd", [process.cwd])
@@ -89,6 +90,13 @@ def _check_text(member: str, texts: Iterable[str]) -> None:
     for text in texts:
         if "\0" in text:
             _refuse(member, f"{text!r} has a zero byte in it")
+
+
+def _check_environment(member: str, lines: list[str]) -> None:
+    _check_text(member, lines)
+    for line in lines:
+        if line.find("=") < 1:
+            _refuse(member, f"{line!r} is not of the form NAME=value")
 
 
 def _check_user(process: Process) -> None:
@@ -259,6 +267,28 @@ def _check_sysctl(name: str, types: set[str]) -> None:
         _refuse("linux.sysctl", f"{name!r} needs the container's own {namespace} namespace")
     if ".." in sysctls.path_components(name):
         _refuse("linux.sysctl", f"{name!r} is no name of a parameter")
+
+
+def _check_hooks(hooks: Hooks) -> None:
+    for kind, wanted in (
+        ("prestart", hooks.prestart),
+        ("createRuntime", hooks.create_runtime),
+        ("createContainer", hooks.create_container),
+        ("startContainer", hooks.start_container),
+        ("poststart", hooks.poststart),
+        ("poststop", hooks.poststop),
+    ):
+        for index, hook in enumerate(wanted):
+            _check_hook(f"hooks.{kind}[{index}]", hook)
+
+
+def _check_hook(member: str, hook: Hook) -> None:
+    if not hook.path.startswith("/"):
+        _refuse(f"{member}.path", f"{hook.path!r} is not an absolute path")
+    if hook.timeout is not None and hook.timeout < 1:
+        _refuse(f"{member}.timeout", f"{hook.timeout} is not a number of seconds above 0")
+    _check_text(member, [hook.path, *hook.args])
+    _check_environment(f"{member}.env", hook.env)
 
 
 def _check_device(device: Device) -> None:

@@ -163,6 +163,16 @@ def test_a_killing_default_gives_newer_calls_enosys(decision):
             allow_all_but(Syscall(names=["write"], action="SCMP_ACT_NOTIFY")),
             "cannot be used for write",
         ),
+        (
+            allow_all_but(Syscall(names=["sendmsg"], action="SCMP_ACT_NOTIFY")),
+            "cannot be used for sendmsg",
+        ),
+        (allow_all_but(Syscall(names=[], action="SCMP_ACT_KILL")), "names no system call"),
+        (
+            allow_all_but(Syscall(names=["getppid"], action="SCMP_ACT_TRAP", errno_ret=1)),
+            "SCMP_ACT_TRAP takes no error number",
+        ),
+        (Seccomp(default_action="SCMP_ACT_KILL", default_errno_ret=1), "takes no error number"),
     ],
 )
 def test_what_is_wrong_is_named(profile, words):

@@ -6,7 +6,7 @@ profile is the container's own or ``default_profile(capabilities)``.
 
 from __future__ import annotations
 
-from .compiler import compile, flags
+from .compiler import compile, flags, notifies
 from .default import default_profile
 from .errors import InvalidProfileError, SeccompError, SeccompUnavailableError
 from .loader import load
@@ -21,4 +21,5 @@ __all__ = [
     "default_profile",
     "flags",
     "load",
+    "notifies",
 ]

@@ -13,10 +13,10 @@ from .library import ACTIONS, Comparison, Filter, library, resolve, token
 from .profile import Argument, Seccomp
 from .shrink import shrink
 
-__all__ = ["compile", "flags"]
+__all__ = ["FLAGS", "compile", "flags", "notifies"]
 
 # linux/seccomp.h
-_FLAGS = {
+FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 0,  # a container's first process has one thread
     "SECCOMP_FILTER_FLAG_LOG": 1 << 1,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 1 << 2,
@@ -25,6 +25,8 @@ _FLAGS = {
 _NEW_LISTENER = 1 << 3
 
 _WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+# What the process that loads a filter calls before anybody can answer for it.
+_OF_THE_RUNTIME = ("write", "sendmsg")
 _PERMISSIVE = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE")
 
 # libseccomp up to 2.5.4 goes wrong with a binary tree and no rules.
@@ -56,12 +58,17 @@ def flags(profile: Seccomp) -> int:
     """
     value = 0
     for name in profile.flags:
-        if name not in _FLAGS:
+        if name not in FLAGS:
             raise InvalidProfileError(f"{name!r} is not a flag of seccomp.")
-        value |= _FLAGS[name]
+        value |= FLAGS[name]
     if any(rule.action == "SCMP_ACT_NOTIFY" for rule in profile.syscalls):
         value |= _NEW_LISTENER
     return value
+
+
+def notifies(flags: int) -> bool:
+    """Whether loading a filter with these flags gives a listener's descriptor."""
+    return bool(flags & _NEW_LISTENER)
 
 
 @lru_cache(maxsize=32)
@@ -88,6 +95,8 @@ def _action(name: str, number: int | None) -> int:
     if name not in ACTIONS:
         raise InvalidProfileError(f"{name!r} is not an action of seccomp.")
     if name not in _WITH_NUMBER:
+        if number is not None:
+            raise InvalidProfileError(f"{name} takes no error number (errnoRet).")
         return ACTIONS[name]
     return ACTIONS[name] | ((errno.EPERM if number is None else number) & 0xFFFF)
 
@@ -96,13 +105,17 @@ def _add_rules(result: Filter, profile: Seccomp, default: int) -> None:
     native = int(library().seccomp_arch_native())
     for rule in profile.syscalls:
         action = _action(rule.action, rule.errno_ret)
+        if not rule.names:
+            raise InvalidProfileError("A rule names no system call.")
         if action == default:
             continue  # it says nothing new, and libseccomp does not take it
         alternatives = _alternatives(rule.args)
         for name in rule.names:
-            if rule.action == "SCMP_ACT_NOTIFY" and name == "write":
-                # The runtime has to write the listener's number to its parent.
-                raise InvalidProfileError("SCMP_ACT_NOTIFY cannot be used for write.")
+            if rule.action == "SCMP_ACT_NOTIFY" and name in _OF_THE_RUNTIME:
+                raise InvalidProfileError(
+                    f"SCMP_ACT_NOTIFY cannot be used for {name}: the runtime needs it to hand the "
+                    "filter's descriptor over."
+                )
             number = resolve(name, native)
             if number is None:
                 continue

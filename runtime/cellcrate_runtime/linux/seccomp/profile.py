@@ -1,6 +1,6 @@
 """A seccomp filter, in the words of the OCI runtime specification.
 
-Source: OCI runtime-spec 1.2, config-linux.md, section "Seccomp".
+Source: OCI runtime-spec 1.3, config-linux.md, section "Seccomp".
 """
 
 from __future__ import annotations

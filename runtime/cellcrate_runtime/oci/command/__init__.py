@@ -63,8 +63,11 @@ def run_command(given: Sequence[str]) -> int:
 
 
 def _call(name: str, command: Command, rest: Sequence[str], settings: Settings) -> int:
-    known = command.options + " help,h"
-    arguments = parse(rest, known, stop_at_word=command.takes_program)
+    if command.options is None:
+        arguments = Arguments({}, list(rest))
+    else:
+        known = command.options + " help,h"
+        arguments = parse(rest, known, stop_at_word=command.takes_program)
     if arguments.has("help"):
         return _print_command_help(name, command)
     if not command.accepts(len(arguments.words)):

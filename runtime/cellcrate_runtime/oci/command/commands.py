@@ -26,7 +26,7 @@ class Command:
 
     Attributes:
         place: Its module in this package, and the function there.
-        options: As :func:`cellcrate_runtime.oci.command.arguments.parse` takes them.
+        options: As :func:`cellcrate_runtime.oci.command.arguments.parse` takes them; None if any are taken.
         words: Names of the words that it is called with; those in brackets may be missing.
         summary: What it does.
         takes_program: The words after the first belong to a program, with whatever options.
@@ -40,7 +40,7 @@ class Command:
         place: str,
         summary: str,
         words: str = _CONTAINER,
-        options: str = "",
+        options: str | None = "",
         *,
         takes_program: bool = False,
         failed: int = 1,
@@ -60,7 +60,7 @@ class Command:
 
 
 COMMANDS = {
-    "checkpoint": Command("refused:checkpoint", "not supported", "[ANYTHING...]"),
+    "checkpoint": Command("refused:checkpoint", "not supported", "[ANYTHING...]", None),
     "create": Command(
         "create:create", "make a container, its program waiting for start", options=_MAKING
     ),
@@ -100,7 +100,7 @@ COMMANDS = {
         "format,f=",
         takes_program=True,
     ),
-    "restore": Command("refused:restore", "not supported", "[ANYTHING...]"),
+    "restore": Command("refused:restore", "not supported", "[ANYTHING...]", None),
     "resume": Command("freezing:resume", "let the processes of a paused container go on"),
     "run": Command(
         "run:run",

@@ -6,6 +6,7 @@ import signal
 
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError, NotFoundError
+from cellcrate_runtime.oci.command.reporting import Reporter
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import end_of, send, status_of
 from cellcrate_runtime.oci.command.store import Folder, Record, folders
@@ -23,12 +24,12 @@ def delete(settings: Settings, arguments: Arguments) -> None:
 
         for folder in folders(settings.root):
             if re.search(arguments.id, folder.id):
-                _delete(folder, force=force)
+                _delete(folder, settings.reporter, force=force)
     else:
-        _delete(Folder(settings.root, arguments.id), force=force)
+        _delete(Folder(settings.root, arguments.id), settings.reporter, force=force)
 
 
-def _delete(folder: Folder, *, force: bool) -> None:
+def _delete(folder: Folder, reporter: Reporter, *, force: bool) -> None:
     try:
         with folder.locked():
             record = folder.load()
@@ -37,7 +38,7 @@ def _delete(folder: Folder, *, force: bool) -> None:
                 raise CommandError(
                     f"cannot delete container {folder.id} that is not stopped: {status}"
                 )
-            destroy(folder, record)
+            destroy(folder, record, reporter)
     except NotFoundError:
         if not force:
             raise
@@ -45,8 +46,8 @@ def _delete(folder: Folder, *, force: bool) -> None:
             folder.remove()  # its making was cut short
 
 
-def destroy(folder: Folder, record: Record) -> None:
-    """End the container's processes, and remove its control group and its folder.
+def destroy(folder: Folder, record: Record, reporter: Reporter) -> None:
+    """End the container's processes, remove its control group and its folder, run its last hooks.
 
     Raises:
         CommandError: They do not end.
@@ -60,4 +61,11 @@ def destroy(folder: Folder, record: Record) -> None:
             group.delete()
     if not end_of(record, _TIMEOUT):
         raise CommandError(f"the container {folder.id} is killed, but does not end")
+    if not record.has_hooks:
+        folder.remove()
+        return
+    from cellcrate_runtime.oci.command.later_hooks import read_hooks, run_poststop
+
+    wanted = read_hooks(folder)
     folder.remove()
+    run_poststop(wanted, record, reporter)

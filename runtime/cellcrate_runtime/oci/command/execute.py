@@ -13,6 +13,7 @@ from cellcrate_runtime.oci.command.descriptors import preserved_by
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.foreground import accompany, stop_accompanying
 from cellcrate_runtime.oci.command.groups import group_of
+from cellcrate_runtime.oci.command.later_hooks import state_of
 from cellcrate_runtime.oci.command.making import STDIO, write_pid_file
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import status_of
@@ -48,6 +49,7 @@ def execute(settings: Settings, arguments: Arguments) -> int:
         stdio=None if process.terminal else STDIO,
         cgroup=group_of(record),
         launch=launch,
+        state=state_of(record, "running"),
     )
     try:
         if made.console is not None and socket:

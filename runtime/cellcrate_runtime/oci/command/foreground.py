@@ -8,7 +8,7 @@ import select
 import signal
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cellcrate_runtime.linux import terminals
 from cellcrate_runtime.oci.container import InitProcess
@@ -35,15 +35,17 @@ _NOT_FORWARDED = frozenset(
 _CHUNK = 32 * 1024  # bytes
 
 
-def accompany(process: InitProcess) -> int:
+def accompany(process: InitProcess, after_start: Callable[[], None] = lambda: None) -> int:
     """Start a process and stay until it ends: its exit status, 128 and more after a signal."""
     with _signals_forwarded(process):
         if process.console is None:
             process.start()
+            after_start()
         else:
             with _raw_terminal():
                 _follow_size(process.console)
                 process.start()
+                after_start()
                 _copy(process.console, process.pidfd)
         _, status = os.waitpid(process.pid, 0)
     stop_accompanying(process)

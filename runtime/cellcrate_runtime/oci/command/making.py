@@ -19,6 +19,7 @@ from cellcrate_runtime.oci.command.status import read_start_time
 from cellcrate_runtime.oci.command.store import Folder, Record, timestamp
 from cellcrate_runtime.oci.container import InitProcess, Launch, Stdio
 from cellcrate_runtime.oci.spec import Linux, Spec
+from cellcrate_runtime.oci.state import State
 
 __all__ = ["Made", "make_container", "write_pid_file"]
 
@@ -79,6 +80,7 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
             cgroup=group,
             is_valid=True,
             launch=launch,
+            state=_state(folder, bundle),
         )
         undone.callback(process.abort)
         if process.console is not None and arguments.has("console-socket"):
@@ -128,6 +130,7 @@ def _remove(group: Cgroup) -> None:
 
 
 def _record(folder: Folder, bundle: Bundle, process: InitProcess, group: Cgroup | None) -> Record:
+    hooks = bundle.spec.hooks
     return Record(
         id=folder.id,
         oci_version=bundle.spec.oci_version,
@@ -141,6 +144,18 @@ def _record(folder: Folder, bundle: Bundle, process: InitProcess, group: Cgroup 
         cgroup=group.path if group is not None else "",
         directories=group.directories if group is not None else {},
         own_processes=_has_own_processes(bundle.spec),
+        has_hooks=hooks is not None and bool(hooks.poststart or hooks.poststop),
+    )
+
+
+def _state(folder: Folder, bundle: Bundle) -> State:
+    """What hooks are told, and the agent of a seccomp filter."""
+    return State(
+        oci_version=bundle.spec.oci_version,
+        id=folder.id,
+        status="creating",
+        bundle=bundle.path,
+        annotations=bundle.spec.annotations,
     )
 
 

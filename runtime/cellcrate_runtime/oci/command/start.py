@@ -33,6 +33,10 @@ def start(settings: Settings, arguments: Arguments) -> None:
             starter.hear_end()
         finally:
             starter.close()
+        if record.has_hooks:
+            from cellcrate_runtime.oci.command.later_hooks import run_poststart
+
+            run_poststart(folder, record)
 
 
 def _connect(folder: Folder) -> MakerEnd:

@@ -38,6 +38,8 @@ class Record:
         created: In RFC 3339.
         cgroup: The path of its control group; empty without one.
         directories: Where that is in each tree; see :class:`cellcrate_runtime.linux.cgroups.Cgroup`
+        own_processes: Whether it has a PID namespace of its own.
+        has_hooks: Whether there are hooks for when it has started or been deleted.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class Record:
         "cgroup",
         "created",
         "directories",
+        "has_hooks",
         "id",
         "oci_version",
         "own_processes",
@@ -70,6 +73,7 @@ class Record:
         cgroup: str = "",
         directories: dict[str, str] | None = None,
         own_processes: bool = True,
+        has_hooks: bool = False,
     ) -> None:
         self.id = id
         self.oci_version = oci_version
@@ -83,6 +87,7 @@ class Record:
         self.cgroup = cgroup
         self.directories = directories or {}
         self.own_processes = own_processes
+        self.has_hooks = has_hooks
 
     def members(self) -> dict[str, Any]:
         """Everything, by name."""
