@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from cellcrate_runtime.linux import process_title, processes
-from cellcrate_runtime.oci import privileges, programs, reaper
+from cellcrate_runtime.oci import limits, privileges, programs, reaper
 from cellcrate_runtime.oci.channel import START, ProcessEnd, accept_starter
 from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.privileges import Privileges
@@ -62,6 +62,9 @@ def finish(
     if before_start is not None:
         channel.doing = "cannot run the hooks"
         before_start()
+    if process.user.uid:
+        channel.doing = "cannot set process.rlimits"
+        limits.set_own_rlimits(process)
     channel.doing = "cannot load the seccomp filter"
     if rights.no_new_privileges:
         privileges.load_filter(rights)

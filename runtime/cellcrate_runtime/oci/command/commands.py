@@ -26,7 +26,8 @@ class Command:
 
     Attributes:
         place: Its module in this package, and the function there.
-        options: As :func:`cellcrate_runtime.oci.command.arguments.parse` takes them; None if any are taken.
+        options: As :func:`cellcrate_runtime.oci.command.arguments.parse` takes them;
+            None where any are taken.
         words: Names of the words that it is called with; those in brackets may be missing.
         summary: What it does.
         takes_program: The words after the first belong to a program, with whatever options.
