@@ -7,6 +7,7 @@ program many times in a container's life.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ _NAME = "cellcrate-oci"
 
 def main() -> None:
     """Carry out the command line, and leave."""
+    gc.disable()  # nothing here lives long enough to be collected
     status = run_command(sys.argv[1:])
     try:
         sys.stdout.flush()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import status_of
 from cellcrate_runtime.oci.command.store import Folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as typing has it, whose import takes longer than all that is done here
+    from typing import Any
 
 __all__ = ["describe", "state"]
 

@@ -16,12 +16,14 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from cellcrate_runtime.oci.command.errors import CommandError, NotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as typing has it, whose import takes longer than all that is done here
+    from typing import Any
 
 __all__ = ["Folder", "Record", "folders", "timestamp"]
 
@@ -165,6 +167,8 @@ class Folder:
 
     def remove(self) -> None:
         """Give the name back."""
+        import shutil  # not needed by most commands
+
         shutil.rmtree(self.path, ignore_errors=True)
 
     @property
