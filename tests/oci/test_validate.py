@@ -12,6 +12,7 @@ from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.example import example
 from cellcrate_runtime.oci.spec import Spec, decode
 from cellcrate_runtime.oci.validate import validate
+from cellcrate_runtime.oci.validate_process import warnings
 
 GOOD: dict[str, Any] = {
     "ociVersion": "1.2.0",
@@ -88,11 +89,17 @@ def bind(**members: object) -> dict[str, object]:
         ("process.rlimits.+", rlimit("RLIMIT_BANANAS", 0, 0), "'RLIMIT_BANANAS' is none of"),
         ("process.rlimits.+", rlimit("RLIMIT_CPU", 2, 1), "the soft RLIMIT_CPU is above"),
         ("process.rlimits.+", rlimit("RLIMIT_CPU", -1, 1), "the soft RLIMIT_CPU is above"),
-        ("process.capabilities.bounding", ["CAP_FLY"], "'CAP_FLY' is no capability"),
-        ("process.capabilities.effective", ["CAP_CHOWN"], "not among the permitted"),
         ("process.oomScoreAdj", 1001, "process.oomScoreAdj"),
-        ("process.apparmorProfile", "x", "process.apparmorProfile: is not supported"),
-        ("process.consoleSize", {"height": -1, "width": 2}, "process.consoleSize"),
+        ("process.apparmorProfile", "x", "process.apparmorProfile: AppArmor is not active"),
+        ("process.selinuxLabel", "x", "process.selinuxLabel: SELinux is not active"),
+        ("process.scheduler", {"policy": "X"}, "process.scheduler.policy: 'X' is no policy"),
+        ("process.scheduler", {"policy": "SCHED_RR"}, "must be between 1 and 99 with SCHED_RR"),
+        ("process.scheduler", {"policy": "SCHED_OTHER", "priority": 1}, "must be 0 with"),
+        ("process.scheduler", {"policy": "SCHED_OTHER", "nice": 20}, "process.scheduler.nice"),
+        ("process.scheduler", {"policy": "SCHED_OTHER", "flags": ["X"]}, "scheduler.flags: 'X'"),
+        ("process.scheduler", {"policy": "SCHED_BATCH", "period": 5}, "SCHED_DEADLINE alone"),
+        ("process.execCPUAffinity", {"initial": "x"}, "execCPUAffinity.initial: 'x' is not a list"),
+        ("process.execCPUAffinity", {"final": "3-1"}, "execCPUAffinity.final"),
         ("process.ioPriority", {"class": "X", "priority": 1}, "process.ioPriority.class"),
         ("hostname", "x" * 65, "hostname: is longer than 64 bytes"),
         ("linux.namespaces", [{"type": "mount"}], "uidMappings: are for a user namespace"),
@@ -115,7 +122,26 @@ def bind(**members: object) -> dict[str, object]:
         ("linux.devices", [{"path": "x", "type": "c"}], "linux.devices"),
         ("linux.devices", [{"path": "/x", "type": "z"}], "'z' is none of"),
         ("linux.mountLabel", "x", "linux.mountLabel"),
-        ("mounts.+", bind(destination="x"), r"mounts\[1\].destination: 'x' is not an absolute"),
+        ("mounts.+", bind(destination=""), r"mounts\[1\].destination: is empty"),
+        ("linux.personality", {"domain": "BSD"}, "linux.personality.domain: 'BSD' is neither"),
+        ("linux.personality", {"domain": "LINUX", "flags": ["X"]}, "there are no flags"),
+        ("linux.memoryPolicy", {"mode": "MPOL_X"}, "linux.memoryPolicy.mode: 'MPOL_X'"),
+        ("linux.memoryPolicy", {"mode": "MPOL_LOCAL", "nodes": "0"}, "MPOL_LOCAL takes none"),
+        ("linux.memoryPolicy", {"mode": "MPOL_BIND"}, "MPOL_BIND needs some"),
+        ("linux.memoryPolicy", {"mode": "MPOL_BIND", "nodes": "x"}, "'x' is not a list"),
+        ("linux.memoryPolicy", {"mode": "MPOL_LOCAL", "flags": ["X"]}, "flags: 'X' is no flag"),
+        ("linux.intelRdt", {"closID": "x"}, "linux.intelRdt: is not supported"),
+        ("linux.netDevices", {"a/b": {}}, "'a/b' is no name of a network device"),
+        ("linux.netDevices", {"eth0": {"name": "x" * 16}}, "is no name of a network device"),
+        ("linux.netDevices", {"eth0": {"name": "a%s"}}, "may have one %d"),
+        ("linux.timeOffsets", {"boottime": {"nanosecs": -1}}, "is no part of a second"),
+        ("linux.resources", {"devices": [{"allow": True, "type": "x"}]}, "none of a, b and c"),
+        ("linux.resources", {"devices": [{"allow": True, "access": "x"}]}, "not made of r, w"),
+        ("root", None, "root: there is no root file system"),
+        ("ociVersion", "1.2", "ociVersion: '1.2' is not a version 1"),
+        ("hooks", {"prestart": [{"path": "x"}]}, r"hooks.prestart\[0\].path: 'x' is not an abs"),
+        ("hooks", {"poststop": [{"path": "/x", "timeout": 0}]}, "poststop.*timeout: 0 is not"),
+        ("hooks", {"poststart": [{"path": "/x", "env": ["x"]}]}, "poststart.*env: 'x' is not of"),
         ("mounts.+", bind(destination="/.."), "the root itself"),
         ("mounts.+", bind(source="y"), r"mounts\[1\].source: a bind mount needs"),
         ("mounts.+", bind(options=["bind", "size=1"]), "a bind mount takes no 'size=1'"),
@@ -129,6 +155,25 @@ def test_bad_ones_are_refused(path: str, value: object, message: str) -> None:
     with pytest.raises(OCIError, match=message) as caught:
         validate(changed(path, value))
     assert caught.value.kind == "invalid"
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.3.0", "1.2.1-rc.1", "1.3.0+dev"])
+def test_versions(version: str) -> None:
+    validate(changed("ociVersion", version))
+
+
+def test_what_is_unknown_is_ignored() -> None:
+    validate(changed("linux.wings", {"count": 2}))
+    validate(changed("process.commandLine", "cmd.exe"))
+    validate(changed("process.consoleSize", {"height": -1, "width": 2}))  # there is no terminal
+
+
+def test_capabilities_that_cannot_be_granted_are_warned_of() -> None:
+    process = changed("process.capabilities.effective", ["CAP_CHOWN", "CAP_FLY"]).process
+    assert process is not None
+    unknown, beyond = warnings(process)
+    assert "'CAP_FLY' is no capability" in unknown
+    assert "CAP_CHOWN, CAP_FLY is not among the permitted ones" in beyond
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cellcrate_runtime.linux.cgroups import Cgroup
 from oci_command.program import MODULE, RUNTIME
 
 pytestmark = [pytest.mark.root, pytest.mark.peer]
@@ -149,9 +150,10 @@ def test_update_changes_a_limit(podman: Podman, running: str) -> None:
     if podman.call("update", "--help").returncode:
         pytest.skip("this podman has no update")
     podman.do("update", "--memory=128m", running)
-    files = "memory/memory.limit_in_bytes memory.max"  # of cgroup v1, and of v2
-    script = f"cd /sys/fs/cgroup; cat {files} 2>/dev/null || true"
-    assert podman.do("exec", running, "sh", "-c", script) == f"{128 << 20}\n"
+    group = podman.do("inspect", "--format={{.State.CgroupPath}}", running).strip()
+    memory = Cgroup.open(group).stats().memory
+    assert memory is not None
+    assert memory.limit == 128 << 20
 
 
 def test_stop_start_and_restart(podman: Podman, running: str) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "mount_here",
     "open_tree",
     "pivot_into",
+    "remount_here",
     "set_attributes",
     "set_propagation",
     "unmount",
@@ -121,6 +122,15 @@ def mount_here(type_: str, directory: int, source: str, flags: int, options: str
     """
     os.fchdir(directory)
     _mount(os.fsencode(source), b".", type_.encode(), flags, options.encode() or None)
+
+
+def remount_here(place: int, flags: int, options: str = "") -> None:
+    """Change the mount whose root an open directory or file is; with MS_BIND, not its file system.
+
+    As with mount(8), the flags that are not given are taken away.
+    """
+    path = f"/proc/self/fd/{place}".encode()  # which may be a file, where fchdir(2) would not do
+    _mount(None, path, None, MS_REMOUNT | flags, options.encode() or None)
 
 
 def unmount(target: str, flags: int = 0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 from collections.abc import Iterable
 
@@ -14,6 +15,7 @@ __all__ = [
     "enter_new_time_namespace",
     "flags_of",
     "in_initial_user_namespace",
+    "is_of_type",
     "set_domainname",
     "set_hostname",
     "setns",
@@ -45,6 +47,7 @@ FILES = {
     "time": "time",
 }
 
+_NS_GET_NSTYPE = 0xB703
 _INITIAL_USER_NAMESPACE = 0xEFFF_FFFD
 
 _unshare = SystemCall("unshare", ctypes.c_int)
@@ -76,6 +79,14 @@ def shares_with(pid: int, namespace: str) -> bool:
     """
     file = FILES[namespace]
     return os.path.samefile(f"/proc/self/ns/{file}", f"/proc/{pid}/ns/{file}")
+
+
+def is_of_type(descriptor: int, type_: str) -> bool:
+    """Whether an open file is a namespace of this type; see ioctl_ns(2), NS_GET_NSTYPE."""
+    try:
+        return fcntl.ioctl(descriptor, _NS_GET_NSTYPE) == FLAGS[type_]
+    except OSError:
+        return False
 
 
 def in_initial_user_namespace() -> bool:

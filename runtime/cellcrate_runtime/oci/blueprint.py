@@ -43,7 +43,7 @@ def plan_first(
         OCIError: Something that the configuration takes from the host is not there.
     """
     process, linux = spec.process or Process(cwd="/"), spec.linux or Linux()
-    rights = privileges.prepare(process, linux.seccomp)
+    rights = privileges.prepare(process, linux)
     try:
         root = rootfs.open_root(root_path)
     except OSError as error:
@@ -108,7 +108,7 @@ def plan_further(process: Process, spec: Spec, stdio: Stdio | None, launch: Laun
     linux = spec.linux or Linux()
     return FurtherPlan(
         process=process,
-        privileges=privileges.prepare(process, linux.seccomp),
+        privileges=privileges.prepare(process, linux),
         has_identity=any(namespace.type == "user" for namespace in linux.namespaces),
         stdio=stdio,
         launch=launch,

@@ -3,9 +3,9 @@
 ========================  ==============================================================
 from the maker            (a plan, to a process that was made before there was one)
                           :data:`IDENTITY`: the ids are mapped, the cgroup is joined
-                          :data:`HOOKED`: the hooks outside have run
+                          :data:`HOOKED`: devices are moved, the hooks outside have run
                           :data:`START`: execute the program
-from the process          :data:`BUILT`: it is time for the hooks outside
+from the process          :data:`BUILT`: it is time for what the maker does then
                           :data:`LISTENER` (with a descriptor): a seccomp filter notifies
                           :data:`READY` (with a terminal's master): the walls are up
                           :data:`CHILD` and a process id: this is who goes on
@@ -93,7 +93,7 @@ class ProcessEnd:
         return message, descriptors
 
     def say_built(self) -> None:
-        """Say that the walls are built, and not entered yet; only where there are hooks."""
+        """Say that the walls are built, and not entered yet; where the maker waits for that."""
         os.write(self.fd, BUILT)
 
     def ready_to_say_listener(self) -> Callable[[int], None]:

@@ -31,6 +31,7 @@ from cellcrate_runtime.oci.waiting import InitProcess, undone_on_failure
 
 if TYPE_CHECKING:
     from cellcrate_runtime.oci.state import State
+    from cellcrate_runtime.oci.tuning import Outside
 
 __all__ = [
     "CgroupMember",
@@ -98,12 +99,12 @@ def create(
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
         with undone_on_failure(made) as maker:
             maker.tell(IDENTITY)
-            if plan.state is not None:
-                _run_outside(plan.state, spec, made)
+            if plan.pauses:
+                _act_outside(plan, made)
             if plan.privileges.has_listener:
                 _hand_listener_over(made, plan.linux, state)
             made.console = maker.hear_ready()
-            limits.set_rlimits(made.pid, plan.process)
+            _limit(made.pid, plan.process)
         return made
 
 
@@ -120,14 +121,18 @@ def _told_to_hooks(spec: Spec, state: State | None) -> State | None:
     return msgspec.structs.replace(state, status="creating")
 
 
-def _run_outside(state: State, spec: Spec, made: InitProcess) -> None:
-    """Run the hooks that see the walls from outside."""
-    from cellcrate_runtime.oci import hooks
-
+def _act_outside(plan: Plan, made: InitProcess) -> None:
+    """Move network devices and run the hooks that see the walls from outside."""
     made.maker.hear_built()
-    if spec.hooks is not None:
-        here = msgspec.structs.replace(state, pid=made.pid)
-        hooks.run([*spec.hooks.prestart, *spec.hooks.create_runtime], here)
+    if plan.linux.net_devices:
+        from cellcrate_runtime.oci import net_devices
+
+        net_devices.move(plan.linux.net_devices, made.pid)
+    if plan.state is not None and plan.spec.hooks is not None:
+        from cellcrate_runtime.oci import hooks
+
+        here = msgspec.structs.replace(plan.state, pid=made.pid)
+        hooks.run([*plan.spec.hooks.prestart, *plan.spec.hooks.create_runtime], here)
     made.maker.tell(HOOKED)
 
 
@@ -219,15 +224,34 @@ def execute(
     joins = joining.of_process(init_pid, [namespace.type for namespace in linux.namespaces])
     try:
         live = partial(further_process.become, plan)
-        made = through_go_between(joins, 0, live, process, cgroup)
+        made = through_go_between(joins, 0, live, process, cgroup, _outside(plan))
     finally:
         joins.close()
     with undone_on_failure(made) as maker:
         if plan.privileges.has_listener:
             _hand_listener_over(made, linux, state, init_pid)
         made.console = maker.hear_ready()
-        limits.set_rlimits(made.pid, process)
+        _limit(made.pid, process)
     return made
+
+
+def _outside(plan: further_process.FurtherPlan) -> Outside | None:
+    """What is to be done to a further process before it joins anything."""
+    affinity = plan.process.exec_cpu_affinity
+    if affinity is None and plan.privileges.tuning is None:
+        return None
+    from cellcrate_runtime.oci.tuning import Outside
+
+    return Outside(affinity, plan.privileges.tuning)
+
+
+def _limit(pid: int, process: Process) -> None:
+    """Set what somebody outside sets for a process that is about to run."""
+    limits.set_rlimits(pid, process)
+    if process.scheduler is not None:
+        from cellcrate_runtime.oci import tuning
+
+        tuning.set_scheduler(pid, process.scheduler)
 
 
 def _give_stdio(process: Process, linux: Linux, stdio: Stdio | None) -> None:

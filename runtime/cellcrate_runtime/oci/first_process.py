@@ -11,7 +11,7 @@ import gc
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import msgspec
 
@@ -21,9 +21,6 @@ from cellcrate_runtime.oci.channel import HOOKED, IDENTITY, ProcessEnd
 from cellcrate_runtime.oci.last_steps import finish
 from cellcrate_runtime.oci.plan import MADE_FIRST, MADE_LATE, Plan, read_plan
 from cellcrate_runtime.oci.spec import Hooks
-
-if TYPE_CHECKING:
-    from cellcrate_runtime.oci.state import State
 
 __all__ = ["become", "become_root", "become_what_is_planned", "guarded"]
 
@@ -139,8 +136,12 @@ def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
     rootfs.build(
         plan.root, plan.linux, plan.mounts, may_make_nodes=plan.may_make_nodes, doing=doing
     )
-    if plan.state is not None:
-        _run_before_entering(plan, plan.state, channel)
+    if plan.pauses:
+        _pause(plan, channel)
+    if plan.privileges.tuning is not None:
+        from cellcrate_runtime.oci import tuning
+
+        tuning.set_labels(plan.privileges.tuning)
     channel.doing = "cannot set linux.sysctl"
     sysctls.set_sysctls(plan.linux.sysctl)
     channel.doing = "cannot make the working directory"
@@ -159,14 +160,16 @@ def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
     return master
 
 
-def _run_before_entering(plan: Plan, state: State, channel: ProcessEnd) -> None:
-    """Have the maker run its hooks, and then run those of the container."""
-    from cellcrate_runtime.oci import hooks
-
+def _pause(plan: Plan, channel: ProcessEnd) -> None:
+    """Have the maker move devices here and run its hooks, and then run those of the container."""
     channel.doing = "cannot run the hooks"
     channel.say_built()
     channel.wait_for(HOOKED)
-    here = msgspec.structs.replace(state, pid=os.getpid())
+    if plan.state is None:
+        return
+    from cellcrate_runtime.oci import hooks
+
+    here = msgspec.structs.replace(plan.state, pid=os.getpid())
     hooks.run((plan.spec.hooks or Hooks()).create_container, here)
 
 

@@ -68,6 +68,11 @@ def of_paths(wanted: Iterable[Namespace]) -> Joins:
             what = f"cannot join the {namespace.type} namespace"
             raise OCIError.from_os_error(error, what) from error
         joins.entries.append((descriptor, FLAGS[namespace.type]))
+        if not namespaces.is_of_type(descriptor, namespace.type):
+            joins.close()
+            raise OCIError(
+                f"linux.namespaces: {namespace.path} is no {namespace.type} namespace", "invalid"
+            )
     return joins
 
 

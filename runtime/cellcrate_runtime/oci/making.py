@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cellcrate_runtime.linux import processes
 from cellcrate_runtime.oci import joining, limits
@@ -14,6 +14,9 @@ from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.first_process import guarded
 from cellcrate_runtime.oci.spec import Process
 from cellcrate_runtime.oci.waiting import InitProcess, reap, undone_on_failure
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.tuning import Outside
 
 __all__ = ["CgroupMember", "Life", "fork", "in_new_namespaces", "through_go_between"]
 
@@ -51,17 +54,28 @@ def in_new_namespaces(flags: int, live: Life, cgroup: CgroupMember | None) -> In
 
 
 def through_go_between(
-    joins: joining.Joins, flags: int, live: Life, process: Process, cgroup: CgroupMember | None
+    joins: joining.Joins,
+    flags: int,
+    live: Life,
+    process: Process,
+    cgroup: CgroupMember | None,
+    outside: Outside | None = None,
 ) -> InitProcess:
     """A process in namespaces that exist, and new ones; in its control group from the beginning.
+
+    ``outside`` is what is to be done to it before it joins anything, if there is something.
 
     Raises:
         OCIError: A namespace cannot be joined or made, or the control group does not take it.
     """
 
     def before() -> None:
+        if outside is not None:
+            outside.before_cgroup()
         if cgroup is not None:
             cgroup.add(os.getpid())
+        if outside is not None:
+            outside.after_cgroup()
         limits.set_oom_score_adj(os.getpid(), process)
 
     def go_between(channel: ProcessEnd) -> None:

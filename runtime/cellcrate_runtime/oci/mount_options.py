@@ -1,6 +1,6 @@
 """The words of a mount's ``options``, translated to what the kernel is told.
 
-Source: OCI runtime-spec 1.2, config.md, "Linux mount options"; mount(8) for their meaning.
+Source: OCI runtime-spec 1.3, config.md, "Linux mount options"; mount(8) for their meaning.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from cellcrate_runtime.linux import mounts as m
 
-__all__ = ["PROPAGATION", "WORDS", "MountOptions", "bind_attributes", "parse"]
+__all__ = ["PROPAGATION", "MountOptions", "bind_attributes", "names", "parse"]
 
 # A word sets flags, or (True) clears them.
 _FLAGS: dict[str, tuple[bool, int]] = {
@@ -80,8 +80,7 @@ _RECURSIVE: dict[str, tuple[int, int]] = {
     "rsymfollow": (0, m.ATTR_NOSYMFOLLOW),
 }
 
-#: Every word that is not left to the file system itself.
-WORDS = (*_FLAGS, *PROPAGATION, *_RECURSIVE, "bind", "rbind", "idmap", "ridmap", "tmpcopyup")
+_OTHERS = ("bind", "idmap", "rbind", "remount", "ridmap", "tmpcopyup")
 
 _ATTRIBUTE_OF = {
     m.MS_RDONLY: m.ATTR_RDONLY,
@@ -107,6 +106,7 @@ class MountOptions:
         tree_set, tree_clear: ``ATTR_…`` for the mount and all below it.
         idmap: Translate ids; with ``idmap_recursive``, of the mounts below it too.
         copy_up: Fill a tmpfs with what the image has at its place (``tmpcopyup``).
+        remount: Change what is mounted there already, and mount nothing.
         data: The words that only the file system itself understands.
     """
 
@@ -119,7 +119,13 @@ class MountOptions:
     idmap: bool = False
     idmap_recursive: bool = False
     copy_up: bool = False
+    remount: bool = False
     data: list[str] = field(default_factory=list)
+
+
+def names() -> list[str]:
+    """All words that are not for the file system, in order."""
+    return sorted({*_FLAGS, *PROPAGATION, *_RECURSIVE, *_OTHERS})
 
 
 def parse(options: Iterable[str]) -> MountOptions:
@@ -144,6 +150,8 @@ def parse(options: Iterable[str]) -> MountOptions:
             result.idmap, result.idmap_recursive = True, word == "ridmap"
         elif word == "tmpcopyup":
             result.copy_up = True
+        elif word == "remount":
+            result.remount = True
         elif word:
             result.data.append(word)
     return result

@@ -54,7 +54,7 @@ class PreparedMount:
 
 def is_dev(mount: Mount) -> bool:
     """Whether a mount is the container's /dev."""
-    return posixpath.normpath(mount.destination) == "/dev"
+    return posixpath.normpath(f"/{mount.destination}").replace("//", "/") == "/dev"
 
 
 def prepare_dev(
@@ -95,7 +95,7 @@ def prepare(mount: Mount, namespaces: MappingNamespaces) -> PreparedMount:
         OCIError: The source is missing, or cannot be mounted as the options say.
     """
     prepared = PreparedMount(mount, parse(mount.options))
-    if not (prepared.options.bind or mount.type == "bind"):
+    if prepared.options.remount or not (prepared.options.bind or mount.type == "bind"):
         return prepared
     try:
         prepared.tree = mounts.open_tree(
@@ -169,6 +169,9 @@ def perform(root: int, prepared: PreparedMount) -> None:
         OSError: As the kernel says.
     """
     mount, options = prepared.mount, prepared.options
+    if options.remount:
+        _remount(root, mount, options)
+        return
     if prepared.tree is not None:
         make = safe_paths.make_directory if prepared.is_directory else safe_paths.make_file
         place = make(root, mount.destination)
@@ -187,8 +190,30 @@ def perform(root: int, prepared: PreparedMount) -> None:
             _mount_new(place, mount, options)
     finally:
         os.close(place)
+    if options.tree_set or options.tree_clear:
+        _set_recursively(root, mount.destination, options)
     if options.propagation:
         _propagate(root, mount.destination, options.propagation)
+
+
+def _remount(root: int, mount: Mount, options: MountOptions) -> None:
+    """Change a mount that is in its place already, as mount(8) does with ``remount``."""
+    place = safe_paths.open_inside(root, mount.destination)
+    try:
+        flags = options.flags | (mounts.MS_BIND if options.bind else 0)
+        mounts.remount_here(place, flags, ",".join(options.data))
+    finally:
+        os.close(place)
+
+
+def _set_recursively(root: int, destination: str, options: MountOptions) -> None:
+    place = safe_paths.open_inside(root, destination)
+    try:
+        mounts.set_attributes(
+            place, set_=options.tree_set, clear=options.tree_clear, recursive=True
+        )
+    finally:
+        os.close(place)
 
 
 def _place(root: int, destination: str) -> tuple[int, bool]:

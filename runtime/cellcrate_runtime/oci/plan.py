@@ -60,6 +60,11 @@ class Plan:
     launch: Launch = IN_PROCESS
 
     @property
+    def pauses(self) -> bool:
+        """Whether the maker has to do something when the walls are built, before all else."""
+        return self.state is not None or bool(self.linux.net_devices)
+
+    @property
     def clone_flags(self) -> int:
         """The ``CLONE_NEW…`` flags to be born with."""
         return namespaces.flags_of(self.new & BORN_INTO)

@@ -10,9 +10,21 @@ from cellcrate_runtime.linux import capabilities, credentials, processes, safe_p
 from cellcrate_runtime.linux.capabilities import CapabilitySets
 from cellcrate_runtime.oci.channel import ProcessEnd
 from cellcrate_runtime.oci.errors import OCIError
-from cellcrate_runtime.oci.spec import Capabilities, Process
+from cellcrate_runtime.oci.spec import Capabilities, Linux, Process
 
-__all__ = ["Privileges", "drop", "load_filter", "prepare"]
+__all__ = ["Privileges", "Tuning", "drop", "load_filter", "prepare"]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What few configurations ask for; see :mod:`cellcrate_runtime.oci.tuning`."""
+
+    apparmor_profile: str = ""
+    selinux_label: str = ""
+    personality: str = ""
+    memory_mode: str = ""
+    memory_flags: list[str] = field(default_factory=list)
+    memory_nodes: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,7 @@ class Privileges:
     no_new_privileges: bool
     filter: bytes | None = field(default=None, repr=False)
     filter_flags: int = 0
+    tuning: Tuning | None = None
 
     @property
     def has_listener(self) -> bool:
@@ -33,13 +46,14 @@ class Privileges:
         return self.filter is not None and seccomp.notifies(self.filter_flags)
 
 
-def prepare(process: Process, profile: seccomp.Seccomp | None) -> Privileges:
+def prepare(process: Process, linux: Linux) -> Privileges:
     """Work out what ``process`` may do.
 
     Raises:
         OCIError: The seccomp profile cannot be compiled.
     """
     program, flags = None, 0
+    profile = linux.seccomp
     if profile is not None:
         _check_listener(profile)
         try:
@@ -54,7 +68,17 @@ def prepare(process: Process, profile: seccomp.Seccomp | None) -> Privileges:
         no_new_privileges=process.no_new_privileges,
         filter=program,
         filter_flags=flags,
+        tuning=_tuning(process, linux),
     )
+
+
+def _tuning(process: Process, linux: Linux) -> Tuning | None:
+    labels = process.apparmor_profile or process.selinux_label
+    if not (labels or linux.personality or linux.memory_policy):
+        return None
+    from cellcrate_runtime.oci import tuning
+
+    return tuning.of(process, linux)
 
 
 def _check_listener(profile: seccomp.Seccomp) -> None:
@@ -70,12 +94,17 @@ def _check_listener(profile: seccomp.Seccomp) -> None:
 
 def _sets(names: Capabilities) -> CapabilitySets:
     return CapabilitySets(
-        bounding=capabilities.mask(names.bounding),
-        permitted=capabilities.mask(names.permitted),
-        effective=capabilities.mask(names.effective),
-        inheritable=capabilities.mask(names.inheritable),
-        ambient=capabilities.mask(names.ambient),
+        bounding=_mask(names.bounding),
+        permitted=_mask(names.permitted),
+        effective=_mask(names.effective),
+        inheritable=_mask(names.inheritable),
+        ambient=_mask(names.ambient),
     )
+
+
+def _mask(names: list[str]) -> int:
+    """The bits of capabilities; what is none is left out, as the specification says."""
+    return capabilities.mask(name for name in names if name in capabilities.NAMES)
 
 
 def drop(privileges: Privileges, cwd: str, channel: ProcessEnd) -> None:
@@ -83,6 +112,10 @@ def drop(privileges: Privileges, cwd: str, channel: ProcessEnd) -> None:
 
     The order is what makes it possible: each step needs a right that a later one takes away.
     """
+    if privileges.tuning is not None:
+        from cellcrate_runtime.oci import tuning
+
+        tuning.apply(privileges.tuning)
     if privileges.has_listener and not privileges.no_new_privileges:
         _load_with_listener(privileges, channel)
     elif not privileges.no_new_privileges:

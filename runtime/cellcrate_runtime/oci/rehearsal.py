@@ -59,7 +59,7 @@ def _plan_of(example: Spec) -> Plan:
         may_make_nodes=False,
         root=-1,
         mounts=[PreparedMount(mount, parse(mount.options)) for mount in example.mounts],
-        privileges=privileges.prepare(process, None),
+        privileges=privileges.prepare(process, Linux()),
         stdio=None,
         init=False,
     )

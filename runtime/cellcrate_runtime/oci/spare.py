@@ -52,8 +52,8 @@ class Spare:
         return True
 
     def _fits(self, plan: Plan) -> bool:
-        if plan.state is not None:
-            return False  # hooks are rare, and their programs were not loaded in advance
+        if plan.pauses or plan.privileges.tuning is not None:
+            return False  # these are rare, and their modules were not loaded in advance
         if plan.new & (BORN_INTO | MADE_FIRST) != self.new:
             return False
         if any(namespace.path for namespace in plan.linux.namespaces):

@@ -14,6 +14,7 @@ from cellcrate_runtime.linux.cgroups.resources import Resources
 from cellcrate_runtime.linux.seccomp.profile import Seccomp
 
 __all__ = [
+    "CPUAffinity",
     "Capabilities",
     "ConsoleSize",
     "Device",
@@ -23,11 +24,15 @@ __all__ = [
     "IOPriority",
     "InvalidSpecError",
     "Linux",
+    "MemoryPolicy",
     "Mount",
     "Namespace",
+    "NetDevice",
+    "Personality",
     "Process",
     "RLimit",
     "Root",
+    "Scheduler",
     "Spec",
     "TimeOffset",
     "User",
@@ -85,6 +90,25 @@ class IOPriority(_Document):
     priority: int
 
 
+class Scheduler(_Document):
+    """The scheduling policy, such as ``SCHED_BATCH``; times in nanoseconds, see sched(7)."""
+
+    policy: str
+    nice: int = 0
+    priority: int = 0
+    flags: list[str] = []
+    runtime: int = 0
+    deadline: int = 0
+    period: int = 0
+
+
+class CPUAffinity(_Document):
+    """CPUs, such as ``0-3,7``, before and after a process joins the container's cgroup."""
+
+    initial: str = ""
+    final: str = ""
+
+
 class Process(_Document):
     """The program to run, and the rights it runs with."""
 
@@ -101,6 +125,8 @@ class Process(_Document):
     selinux_label: str = ""
     oom_score_adj: int | None = None
     io_priority: IOPriority | None = None
+    scheduler: Scheduler | None = None
+    exec_cpu_affinity: CPUAffinity | None = msgspec.field(default=None, name="execCPUAffinity")
 
 
 class Root(_Document):
@@ -155,6 +181,27 @@ class Device(_Document):
     gid: int | None = None
 
 
+class Personality(_Document):
+    """The machine that programs see themselves on, ``LINUX`` or ``LINUX32``; personality(2)."""
+
+    domain: str
+    flags: list[str] = []
+
+
+class MemoryPolicy(_Document):
+    """Which memory nodes memory is taken from; see set_mempolicy(2)."""
+
+    mode: str
+    nodes: str = ""
+    flags: list[str] = []
+
+
+class NetDevice(_Document):
+    """A network device of the host that moves into the container, under ``name`` if given."""
+
+    name: str = ""
+
+
 class Linux(_Document):
     """What is particular to Linux."""
 
@@ -171,6 +218,10 @@ class Linux(_Document):
     masked_paths: list[str] = []
     readonly_paths: list[str] = []
     mount_label: str = ""
+    personality: Personality | None = None
+    memory_policy: MemoryPolicy | None = None
+    net_devices: dict[str, NetDevice] = {}
+    intel_rdt: dict[str, object] | None = None
 
 
 class Hook(_Document):

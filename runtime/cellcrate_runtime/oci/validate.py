@@ -1,45 +1,36 @@
 """Refuse a configuration that cannot be, before anything is created.
 
-Source: OCI runtime-spec 1.2, config.md and config-linux.md. Each message starts with the member.
+Source: OCI runtime-spec 1.3, config.md and config-linux.md. Each message starts with the member.
 """
 
 from __future__ import annotations
 
-import itertools
 import posixpath
-from collections.abc import Iterable
-from typing import NoReturn
+import re
 
-from cellcrate_runtime.linux import capabilities
+from cellcrate_runtime.linux import scheduling
+from cellcrate_runtime.linux.cgroups.resources import DeviceRule
 from cellcrate_runtime.oci import mount_options, sysctls
-from cellcrate_runtime.oci.errors import OCIError
-from cellcrate_runtime.oci.limits import RLIMITS
+from cellcrate_runtime.oci.refusal import check_list, check_mappings, check_text, refuse
 from cellcrate_runtime.oci.spec import (
-    Capabilities,
     Device,
-    Hook,
-    Hooks,
-    IDMapping,
     Linux,
-    Mount,
+    MemoryPolicy,
     Namespace,
-    Process,
+    NetDevice,
     Spec,
 )
+from cellcrate_runtime.oci.validate_mounts import check_mount
+from cellcrate_runtime.oci.validate_process import validate_process
 
 __all__ = ["validate", "validate_process"]
 
 _DEVICE_TYPES = frozenset("cbup")
 _CLOCKS = frozenset({"monotonic", "boottime"})
-_IO_CLASSES = frozenset({"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"})
+# Source: semver.org, version 2.0.0; the last number may be anything.
+_VERSION = re.compile(r"1\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?")
+_INTERFACE = re.compile(r"[^\s/:]{1,15}")
 _LONGEST_NAME = 64  # uname(2)
-_HIGHEST_ID = (1 << 32) - 2  # the one above means "no id"
-_MOST_MAPPINGS = 340  # user_namespaces(7)
-_BIGGEST_SIZE = (1 << 16) - 1  # struct winsize
-
-
-def _refuse(member: str, why: str) -> NoReturn:
-    raise OCIError(f"{member}: {why}", "invalid")
 
 
 def validate(spec: Spec) -> None:
@@ -48,10 +39,12 @@ def validate(spec: Spec) -> None:
     Raises:
         OCIError: of kind ``invalid``; the message names the member and says what it must be.
     """
-    if not spec.oci_version.startswith("1."):
-        _refuse("ociVersion", f"{spec.oci_version!r} is not a version 1 of the specification")
+    if not _VERSION.fullmatch(spec.oci_version):
+        refuse("ociVersion", f"{spec.oci_version!r} is not a version 1 of the specification")
+    if spec.root is None:
+        refuse("root", "there is no root file system")
     if spec.process is None:
-        _refuse("process", "there is no program to run")
+        refuse("process", "there is no program to run")
     validate_process(spec.process)
     linux = spec.linux or Linux()
     _check_namespaces(linux.namespaces)
@@ -60,241 +53,139 @@ def validate(spec: Spec) -> None:
     _check_identity(linux, types, new)
     _check_names(spec, types)
     for index, mount in enumerate(spec.mounts):
-        _check_mount(f"mounts[{index}]", mount, "user" in types)
+        check_mount(f"mounts[{index}]", mount, "user" in types)
     _check_linux(linux, new, types)
     if spec.hooks is not None:
-        _check_hooks(spec.hooks)
+        from cellcrate_runtime.oci.validate_hooks import check_hooks
 
-
-def validate_process(process: Process) -> None:
-    """Check a program and its rights.
-
-    Raises:
-        OCIError: of kind ``invalid``.
-    """
-    if not process.args or not process.args[0]:
-        _refuse("process.args", "there is no program to run")
-    _check_text("process.args", process.args)
-    _check_environment("process.env", process.env)
-    if not process.cwd.startswith("/"):
-        _refuse("process.cwd", f"{process.cwd!r} is not an absolute path")
-    _check_text("process.cwd", [process.cwd])
-    _check_user(process)
-    _check_rlimits(process)
-    if process.capabilities is not None:
-        _check_capabilities(process.capabilities)
-    _check_settings(process)
-
-
-def _check_text(member: str, texts: Iterable[str]) -> None:
-    for text in texts:
-        if "\0" in text:
-            _refuse(member, f"{text!r} has a zero byte in it")
-
-
-def _check_environment(member: str, lines: list[str]) -> None:
-    _check_text(member, lines)
-    for line in lines:
-        if line.find("=") < 1:
-            _refuse(member, f"{line!r} is not of the form NAME=value")
-
-
-def _check_user(process: Process) -> None:
-    user = process.user
-    for member, id_ in (
-        ("uid", user.uid),
-        ("gid", user.gid),
-        *(("additionalGids", gid) for gid in user.additional_gids),
-    ):
-        if not 0 <= id_ <= _HIGHEST_ID:
-            _refuse(f"process.user.{member}", f"{id_} is not an id (0 to {_HIGHEST_ID})")
-    if user.umask is not None and not 0 <= user.umask <= 0o777:
-        _refuse("process.user.umask", f"{user.umask} is not between 0 and 511 (octal 777)")
-
-
-def _check_rlimits(process: Process) -> None:
-    seen = set()
-    for limit in process.rlimits:
-        if limit.type not in RLIMITS:
-            known = ", ".join(sorted(RLIMITS))
-            _refuse("process.rlimits", f"{limit.type!r} is none of {known}")
-        if limit.type in seen:
-            _refuse("process.rlimits", f"{limit.type} is given twice")
-        seen.add(limit.type)
-        unlimited = limit.hard == -1
-        if not unlimited and (limit.soft == -1 or limit.soft > limit.hard):
-            _refuse("process.rlimits", f"the soft {limit.type} is above the hard one")
-        if min(limit.soft, limit.hard) < -1 or max(limit.soft, limit.hard) >= 1 << 64:
-            _refuse("process.rlimits", f"{limit.type} has a limit that cannot be")
-
-
-def _check_capabilities(sets: Capabilities) -> None:
-    for name in ("effective", "bounding", "inheritable", "permitted", "ambient"):
-        member = f"process.capabilities.{name}"
-        for capability in getattr(sets, name):
-            if capability not in capabilities.NAMES:
-                _refuse(member, f"{capability!r} is no capability; see capabilities(7)")
-    for outer, inner in (("permitted", "effective"), ("permitted", "ambient")):
-        beyond = set(getattr(sets, inner)) - set(getattr(sets, outer))
-        if beyond:
-            _refuse(
-                f"process.capabilities.{inner}",
-                f"{', '.join(sorted(beyond))} is not among the {outer} ones",
-            )
-
-
-def _check_settings(process: Process) -> None:
-    for member, label in (
-        ("apparmorProfile", process.apparmor_profile),
-        ("selinuxLabel", process.selinux_label),
-    ):
-        if label:
-            _refuse(f"process.{member}", "is not supported; leave it out")
-    score = process.oom_score_adj
-    if score is not None and not -1000 <= score <= 1000:
-        _refuse("process.oomScoreAdj", f"{score} is not between -1000 and 1000")
-    if (priority := process.io_priority) is not None:
-        if priority.class_ not in _IO_CLASSES:
-            _refuse("process.ioPriority.class", f"{priority.class_!r} is no class of ioprio_set(2)")
-        if not 0 <= priority.priority <= 7:
-            _refuse("process.ioPriority.priority", f"{priority.priority} is not between 0 and 7")
-    if (size := process.console_size) is not None:
-        for value in (size.height, size.width):
-            if not 0 <= value <= _BIGGEST_SIZE:
-                _refuse("process.consoleSize", f"{value} is not between 0 and {_BIGGEST_SIZE}")
+        check_hooks(spec.hooks)
 
 
 def _check_namespaces(namespaces: list[Namespace]) -> None:
     seen = set()
     for namespace in namespaces:
         if namespace.type in seen:
-            _refuse("linux.namespaces", f"{namespace.type} is given twice")
+            refuse("linux.namespaces", f"{namespace.type} is given twice")
         seen.add(namespace.type)
         if namespace.path and not namespace.path.startswith("/"):
-            _refuse("linux.namespaces", f"{namespace.path!r} is not an absolute path")
+            refuse("linux.namespaces", f"{namespace.path!r} is not an absolute path")
         if namespace.type == "mount" and namespace.path:
-            _refuse("linux.namespaces", "joining a mount namespace is not supported")
+            refuse(
+                "linux.namespaces",
+                "joining a mount namespace is not supported: the container's root would be mounted "
+                "in it, and stay there",
+            )
     if "mount" not in seen:
-        _refuse("linux.namespaces", "there must be a mount namespace")
+        refuse("linux.namespaces", "there must be a mount namespace")
 
 
 def _check_identity(linux: Linux, types: set[str], new: set[str]) -> None:
     if "user" in new and not (linux.uid_mappings and linux.gid_mappings):
-        _refuse("linux.uidMappings", "a new user namespace needs uidMappings and gidMappings")
+        refuse("linux.uidMappings", "a new user namespace needs uidMappings and gidMappings")
     if "user" not in types and (linux.uid_mappings or linux.gid_mappings):
-        _refuse("linux.uidMappings", "are for a user namespace, and there is none")
-    _check_mappings("linux.uidMappings", linux.uid_mappings)
-    _check_mappings("linux.gidMappings", linux.gid_mappings)
-
-
-def _check_mappings(member: str, mappings: list[IDMapping]) -> None:
-    if len(mappings) > _MOST_MAPPINGS:
-        _refuse(member, f"the kernel takes {_MOST_MAPPINGS} of them at most")
-    for mapping in mappings:
-        first = min(mapping.container_id, mapping.host_id)
-        last = max(mapping.container_id, mapping.host_id) + mapping.size - 1
-        if mapping.size < 1 or first < 0 or last > _HIGHEST_ID:
-            _refuse(member, f"{mapping.size} ids from {first} on are not a range of ids")
-    for side in ("container_id", "host_id"):
-        ordered = sorted(mappings, key=lambda m: int(getattr(m, side)))
-        for one, other in itertools.pairwise(ordered):
-            if getattr(one, side) + one.size > getattr(other, side):
-                _refuse(member, "ranges overlap")
+        refuse("linux.uidMappings", "are for a user namespace, and there is none")
+    check_mappings("linux.uidMappings", linux.uid_mappings)
+    check_mappings("linux.gidMappings", linux.gid_mappings)
 
 
 def _check_names(spec: Spec, types: set[str]) -> None:
     for member, name in (("hostname", spec.hostname), ("domainname", spec.domainname)):
         if name and "uts" not in types:
-            _refuse(member, "needs a UTS namespace of the container's own")
+            refuse(member, "needs a UTS namespace of the container's own")
         if len(name.encode()) > _LONGEST_NAME:
-            _refuse(member, f"is longer than {_LONGEST_NAME} bytes")
-
-
-def _check_mount(member: str, mount: Mount, has_identity: bool) -> None:
-    if not mount.destination.startswith("/"):
-        _refuse(f"{member}.destination", f"{mount.destination!r} is not an absolute path")
-    if posixpath.normpath("/" + mount.destination.lstrip("/")) == "/":
-        _refuse(f"{member}.destination", "the root itself cannot be mounted over")
-    _check_text(member, [mount.destination, mount.source, *mount.options])
-    options = mount_options.parse(mount.options)
-    bind = options.bind or mount.type == "bind"
-    if bind and not mount.source.startswith("/"):
-        _refuse(f"{member}.source", "a bind mount needs an absolute path to mount")
-    if bind and options.data:
-        _refuse(f"{member}.options", f"a bind mount takes no {options.data[0]!r}")
-    if not bind and not mount.type:
-        _refuse(f"{member}.type", "is missing")
-    own = bool(mount.uid_mappings or mount.gid_mappings)
-    if own and not (mount.uid_mappings and mount.gid_mappings):
-        _refuse(f"{member}.uidMappings", "and gidMappings must be given together")
-    if options.idmap and not bind:
-        _refuse(f"{member}.options", "idmap is for bind mounts")
-    if options.idmap and not own and not has_identity:
-        _refuse(f"{member}.options", "idmap needs mappings, of the mount or of the container")
-    _check_mappings(f"{member}.uidMappings", mount.uid_mappings)
-    _check_mappings(f"{member}.gidMappings", mount.gid_mappings)
+            refuse(member, f"is longer than {_LONGEST_NAME} bytes")
 
 
 def _check_linux(linux: Linux, new: set[str], types: set[str]) -> None:
     if linux.rootfs_propagation and linux.rootfs_propagation not in mount_options.PROPAGATION:
-        _refuse("linux.rootfsPropagation", f"{linux.rootfs_propagation!r} is no propagation")
-    for clock in linux.time_offsets:
+        refuse("linux.rootfsPropagation", f"{linux.rootfs_propagation!r} is no propagation")
+    for clock, offset in linux.time_offsets.items():
+        if not 0 <= offset.nanosecs < 1_000_000_000:
+            refuse("linux.timeOffsets", f"{offset.nanosecs} is no part of a second")
         if clock not in _CLOCKS:
-            _refuse("linux.timeOffsets", f"{clock!r} is neither monotonic nor boottime")
+            refuse("linux.timeOffsets", f"{clock!r} is neither monotonic nor boottime")
     if linux.time_offsets and "time" not in new:
-        _refuse("linux.timeOffsets", "needs a new time namespace")
+        refuse("linux.timeOffsets", "needs a new time namespace; one that is joined has its own")
     if linux.mount_label:
-        _refuse("linux.mountLabel", "is not supported; leave it out")
+        refuse("linux.mountLabel", "is not supported; leave it out")
+    if linux.intel_rdt is not None:
+        refuse("linux.intelRdt", "is not supported; leave it out")
+    _check_tuning(linux)
+    for name, device in linux.net_devices.items():
+        _check_net_device(name, device, types)
+    if linux.resources is not None:
+        for rule in linux.resources.devices:
+            _check_device_rule(rule)
     for name in linux.sysctl:
         _check_sysctl(name, types)
-    for device in linux.devices:
-        _check_device(device)
+    for node in linux.devices:
+        _check_device(node)
     for member, paths in (
         ("linux.maskedPaths", linux.masked_paths),
         ("linux.readonlyPaths", linux.readonly_paths),
     ):
-        _check_text(member, paths)
+        check_text(member, paths)
         for path in paths:
             if not path.startswith("/"):
-                _refuse(member, f"{path!r} is not an absolute path")
+                refuse(member, f"{path!r} is not an absolute path")
 
 
 def _check_sysctl(name: str, types: set[str]) -> None:
     namespace = sysctls.namespace_of(name)
     if namespace is None:
-        _refuse("linux.sysctl", f"{name!r} is the whole machine's; set it on the host: sysctl(8)")
+        refuse("linux.sysctl", f"{name!r} is the whole machine's; set it on the host: sysctl(8)")
     if namespace not in types:
-        _refuse("linux.sysctl", f"{name!r} needs the container's own {namespace} namespace")
+        refuse("linux.sysctl", f"{name!r} needs the container's own {namespace} namespace")
     if ".." in sysctls.path_components(name):
-        _refuse("linux.sysctl", f"{name!r} is no name of a parameter")
+        refuse("linux.sysctl", f"{name!r} is no name of a parameter")
 
 
-def _check_hooks(hooks: Hooks) -> None:
-    for kind, wanted in (
-        ("prestart", hooks.prestart),
-        ("createRuntime", hooks.create_runtime),
-        ("createContainer", hooks.create_container),
-        ("startContainer", hooks.start_container),
-        ("poststart", hooks.poststart),
-        ("poststop", hooks.poststop),
-    ):
-        for index, hook in enumerate(wanted):
-            _check_hook(f"hooks.{kind}[{index}]", hook)
+def _check_tuning(linux: Linux) -> None:
+    if (personality := linux.personality) is not None:
+        if personality.domain not in scheduling.PERSONALITIES:
+            refuse(
+                "linux.personality.domain", f"{personality.domain!r} is neither LINUX nor LINUX32"
+            )
+        if personality.flags:
+            refuse("linux.personality.flags", f"{personality.flags[0]!r}: there are no flags")
+    if linux.memory_policy is not None:
+        _check_memory_policy(linux.memory_policy)
 
 
-def _check_hook(member: str, hook: Hook) -> None:
-    if not hook.path.startswith("/"):
-        _refuse(f"{member}.path", f"{hook.path!r} is not an absolute path")
-    if hook.timeout is not None and hook.timeout < 1:
-        _refuse(f"{member}.timeout", f"{hook.timeout} is not a number of seconds above 0")
-    _check_text(member, [hook.path, *hook.args])
-    _check_environment(f"{member}.env", hook.env)
+def _check_memory_policy(policy: MemoryPolicy) -> None:
+    if policy.mode not in scheduling.MEMORY_MODES:
+        refuse("linux.memoryPolicy.mode", f"{policy.mode!r} is no mode of set_mempolicy(2)")
+    for flag in policy.flags:
+        if flag not in scheduling.MEMORY_FLAGS:
+            refuse("linux.memoryPolicy.flags", f"{flag!r} is no flag of set_mempolicy(2)")
+    check_list("linux.memoryPolicy.nodes", policy.nodes)
+    if policy.nodes and policy.mode in ("MPOL_DEFAULT", "MPOL_LOCAL"):
+        refuse("linux.memoryPolicy.nodes", f"{policy.mode} takes none")
+    if not policy.nodes and policy.mode not in ("MPOL_DEFAULT", "MPOL_LOCAL", "MPOL_PREFERRED"):
+        refuse("linux.memoryPolicy.nodes", f"{policy.mode} needs some")
+
+
+def _check_net_device(name: str, device: NetDevice, types: set[str]) -> None:
+    if "network" not in types:
+        refuse("linux.netDevices", "needs a network namespace of the container's own")
+    for each in (name, device.name or name):
+        if not _INTERFACE.fullmatch(each) or each in (".", ".."):
+            refuse("linux.netDevices", f"{each!r} is no name of a network device")
+    if "%" in device.name and ("%d" not in device.name or device.name.count("%") > 1):
+        refuse("linux.netDevices", f"{device.name!r} may have one %d in it, and no other %")
+
+
+def _check_device_rule(rule: DeviceRule) -> None:
+    if rule.type not in (None, "", "a", "b", "c"):
+        refuse("linux.resources.devices", f"the type {rule.type!r} is none of a, b and c")
+    if set(rule.access or "") - set("rwm"):
+        refuse("linux.resources.devices", f"the access {rule.access!r} is not made of r, w and m")
 
 
 def _check_device(device: Device) -> None:
     if not device.path.startswith("/") or posixpath.basename(device.path) in ("", ".", ".."):
-        _refuse("linux.devices", f"{device.path!r} is not an absolute path")
+        refuse("linux.devices", f"{device.path!r} is not an absolute path")
     if device.type not in _DEVICE_TYPES:
-        _refuse("linux.devices", f"{device.type!r} is none of c, b, u and p")
+        refuse("linux.devices", f"{device.type!r} is none of c, b, u and p")
     if device.file_mode is not None and not 0 <= device.file_mode <= 0o7777:
-        _refuse("linux.devices", f"the mode of {device.path} is not between 0 and 4095")
+        refuse("linux.devices", f"the mode of {device.path} is not between 0 and 4095")

@@ -51,7 +51,7 @@ def check(resources: Resources, found: Hierarchy | None = None) -> list[Problem]
         problems += _memory(resources.memory, found)
     if resources.cpu is not None:
         problems += _cpu(resources.cpu)
-    if resources.pids is not None and resources.pids.limit > machine.tasks():
+    if resources.pids is not None and (resources.pids.limit or 0) > machine.tasks():
         problems.append(
             Problem(
                 "pids.limit",
@@ -62,6 +62,7 @@ def check(resources: Resources, found: Hierarchy | None = None) -> list[Problem]
     if resources.block_io is not None:
         problems += _block_io(resources.block_io)
     problems += _hugepages(resources.hugepage_limits)
+    problems += _adapters(resources)
     return problems
 
 
@@ -168,3 +169,18 @@ def _hugepages(limits: list[HugepageLimit]) -> Iterator[Problem]:
             )
         elif rule.limit < 0:
             yield Problem("hugepageLimits", f"{rule.limit} bytes: give a size, or 0 for none.")
+
+
+def _adapters(resources: Resources) -> Iterator[Problem]:
+    network = resources.network
+    if network is not None:
+        numbers = [rule.priority for rule in network.priorities]
+        for number in (network.class_id or 0, *numbers):
+            if not 0 <= number < 1 << 32:
+                yield Problem("network", f"{number} is not a number of 32 bits.")
+    for name, rule in resources.rdma.items():
+        limits = (rule.hca_handles, rule.hca_objects)
+        if limits == (None, None):
+            yield Problem("rdma", f"Give {name} hcaHandles, hcaObjects or both.")
+        elif any(limit is not None and not 0 <= limit < 1 << 31 for limit in limits):
+            yield Problem("rdma", f"The limits of {name} are not from 0 to 2147483647.")

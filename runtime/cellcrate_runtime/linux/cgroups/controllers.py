@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .resources import CPU, BlockIO, Memory, Resources
+from .resources import CPU, BlockIO, Memory, Network, Pids, Resources
 from .stats import CgroupStats
-from .v1 import blkio, cpuacct, freezer
+from .v1 import blkio, cpuacct, freezer, rdma
 from .v1 import cpu as cpu1
 from .v1 import cpuset as cpuset1
 from .v1 import devices as devices1
 from .v1 import hugetlb as hugetlb1
 from .v1 import memory as memory1
 from .v1 import pids as pids1
+from .v1.network import Classes, Priorities
 from .v2 import cpu as cpu2
 from .v2 import cpuset as cpuset2
 from .v2 import devices as devices2
@@ -43,7 +44,10 @@ V1: dict[str, Controller] = {
     "hugetlb": hugetlb1,
     "io": blkio,
     "memory": memory1,
+    "net_cls": Classes(),
+    "net_prio": Priorities(),
     "pids": pids1,
+    "rdma": rdma,
 }
 
 V2: dict[str, Controller] = {
@@ -54,6 +58,7 @@ V2: dict[str, Controller] = {
     "io": io,
     "memory": memory2,
     "pids": pids2,
+    "rdma": rdma,
 }
 
 
@@ -65,13 +70,17 @@ def controllers_for(resources: Resources) -> list[str]:
     Device rules are not among them: where nobody may set them, nobody may make device nodes
     either, so that a container has those alone that were bound into it.
     """
+    network = resources.network or Network()
     asked = {
         "cpuset": _cpuset(resources.cpu),
         "cpu": _cpu(resources.cpu),
         "memory": _memory(resources.memory),
-        "pids": resources.pids is not None and resources.pids.limit > 0,
+        "pids": _pids(resources.pids),
         "io": resources.block_io not in (None, BlockIO()),
         "hugetlb": bool(resources.hugepage_limits),
+        "net_cls": network.class_id is not None,
+        "net_prio": bool(network.priorities),
+        "rdma": bool(resources.rdma),
     }
     return [name for name, needed in asked.items() if needed]
 
@@ -81,11 +90,15 @@ def controllers_mentioned(resources: Resources) -> list[str]:
     said = {
         "cpu": resources.cpu not in (None, CPU()),
         "memory": resources.memory not in (None, Memory()),
-        "pids": resources.pids is not None,
+        "pids": resources.pids not in (None, Pids()),
         "devices": bool(resources.devices),
     }
     needed = controllers_for(resources)
     return needed + [name for name, is_said in said.items() if is_said and name not in needed]
+
+
+def _pids(pids: Pids | None) -> bool:
+    return pids is not None and pids.limit is not None and pids.limit >= 0
 
 
 def _cpuset(cpu: CPU | None) -> bool:

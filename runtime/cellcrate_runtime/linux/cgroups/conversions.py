@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from math import ceil, log2
 
-from .errors import CgroupError
+import msgspec
 
-__all__ = ["cpu_weight", "io_weight", "swap_alone"]
+from .errors import CgroupError
+from .resources import DeviceRule
+
+__all__ = ["cpu_weight", "each_kind", "io_weight", "swap_alone"]
 
 
 def cpu_weight(shares: int) -> int:
@@ -54,3 +58,22 @@ def swap_alone(limit: int | None, total: int | None) -> int | None:
             f"is smaller than the limit of memory ({limit} bytes)."
         )
     return total - limit
+
+
+def each_kind(rules: Iterable[DeviceRule]) -> Iterator[DeviceRule]:
+    """Rules about devices, where those about some devices of both kinds stand for one of each.
+
+    Only a rule about everything may be about both kinds at once: the kernel, in cgroup v1, does not
+    look at the rest of one that begins with ``a``.
+    """
+    for rule in rules:
+        is_whole = _any(rule.major) and _any(rule.minor) and set(rule.access or "rwm") == {*"rwm"}
+        if rule.type not in (None, "", "a") or is_whole:
+            yield rule
+            continue
+        for kind in ("b", "c"):
+            yield msgspec.structs.replace(rule, type=kind)
+
+
+def _any(number: int | None) -> bool:
+    return number is None or number < 0

@@ -174,6 +174,8 @@ class Cgroup:
             if "/" in name or "." not in name:
                 raise CgroupError(f"{name!r} is not the name of a control file.")
             controller = name.partition(".")[0]
+            if directory is not None and not os.path.exists(f"{directory}/{name}"):
+                self._hand_down(controller)
             if directory is None or not os.path.exists(f"{directory}/{name}"):
                 raise hierarchy().unavailable(controller)
             try:
@@ -181,6 +183,12 @@ class Cgroup:
                     files.write(directory, name, line)
             except OSError as error:
                 raise _refusal(error, directory) from error
+
+    def _hand_down(self, controller: str) -> None:
+        """Have a controller of the v2 tree in this group, if the tree has it."""
+        place = hierarchy().controllers.get(controller)
+        if place is not None and place.version == 2 and place.writable:
+            tree.hand_down(place.root, self.path, [controller])
 
     # Processes
 

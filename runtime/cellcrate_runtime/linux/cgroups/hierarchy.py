@@ -46,7 +46,10 @@ _DELEGATE = (
 # The files of a v2 cgroup that its new owner gets, so that it can divide it.
 _DELEGATED = ("cgroup.procs", "cgroup.subtree_control")
 _V1_CONTROLLERS = frozenset(
-    {"cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "hugetlb"}
+    {
+        *("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "hugetlb"),
+        *("net_cls", "net_prio", "rdma"),
+    }
 )
 
 

@@ -12,10 +12,13 @@ import msgspec
 
 __all__ = [
     "CPU",
+    "RDMA",
     "BlockIO",
     "DeviceRule",
     "HugepageLimit",
     "Memory",
+    "Network",
+    "NetworkPriority",
     "Pids",
     "Resources",
     "ThrottleDevice",
@@ -66,9 +69,9 @@ class CPU(_Document):
 
 
 class Pids(_Document):
-    """How many tasks there may be; -1 or 0 means no limit."""
+    """How many tasks there may be; -1 means no limit, and 0 that there may be no more."""
 
-    limit: int
+    limit: int | None = None
 
 
 class WeightDevice(_Document):
@@ -117,6 +120,27 @@ class BlockIO(_Document):
             yield "write", "iops", rule
 
 
+class NetworkPriority(_Document):
+    """The priority of a group's packets on one network interface."""
+
+    name: str
+    priority: int
+
+
+class Network(_Document):
+    """How a group's packets are marked; cgroup v1 alone can."""
+
+    class_id: int | None = msgspec.field(default=None, name="classID")
+    priorities: list[NetworkPriority] = []
+
+
+class RDMA(_Document):
+    """How many handles and objects of one network adapter there may be."""
+
+    hca_handles: int | None = None
+    hca_objects: int | None = None
+
+
 class HugepageLimit(_Document):
     """The limit, in bytes, for one size of huge pages, such as ``2MB``."""
 
@@ -133,4 +157,6 @@ class Resources(_Document):
     pids: Pids | None = None
     block_io: BlockIO | None = msgspec.field(default=None, name="blockIO")
     hugepage_limits: list[HugepageLimit] = []
+    network: Network | None = None
+    rdma: dict[str, RDMA] = {}
     unified: dict[str, str] = {}

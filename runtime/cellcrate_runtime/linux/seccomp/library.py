@@ -12,7 +12,16 @@ from functools import cache
 
 from .errors import InvalidProfileError, SeccompError, SeccompUnavailableError
 
-__all__ = ["ACTIONS", "Comparison", "Filter", "library", "resolve", "token"]
+__all__ = [
+    "ACTIONS",
+    "ARCHITECTURES",
+    "OPERATORS",
+    "Comparison",
+    "Filter",
+    "library",
+    "resolve",
+    "token",
+]
 
 _SONAME = "libseccomp.so.2"
 
@@ -31,7 +40,7 @@ ACTIONS = {
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
 
-_OPERATORS = {
+OPERATORS = {
     "SCMP_CMP_NE": 1,
     "SCMP_CMP_LT": 2,
     "SCMP_CMP_LE": 3,
@@ -40,6 +49,17 @@ _OPERATORS = {
     "SCMP_CMP_GT": 6,
     "SCMP_CMP_MASKED_EQ": 7,
 }
+
+# As of libseccomp 2.6; an older one knows fewer.
+ARCHITECTURES = frozenset(
+    f"SCMP_ARCH_{name}"
+    for name in (
+        *("X86", "X86_64", "X32", "ARM", "AARCH64", "LOONGARCH64", "M68K"),
+        *("MIPS", "MIPS64", "MIPS64N32", "MIPSEL", "MIPSEL64", "MIPSEL64N32"),
+        *("PARISC", "PARISC64", "PPC", "PPC64", "PPC64LE", "RISCV64", "S390", "S390X"),
+        *("SH", "SHEB"),
+    )
+)
 
 _ATTRIBUTE_NO_NEW_PRIVILEGES = 3
 _ATTRIBUTE_OPTIMIZE = 8
@@ -63,11 +83,11 @@ class Comparison(ctypes.Structure):
         Raises:
             InvalidProfileError: There is no such operator or argument.
         """
-        if operator not in _OPERATORS:
+        if operator not in OPERATORS:
             raise InvalidProfileError(f"{operator!r} is not an operator of seccomp.")
         if not 0 <= index <= 5:
             raise InvalidProfileError(f"A system call has no argument {index}, only 0 to 5.")
-        return cls(index, _OPERATORS[operator], value, value_two)
+        return cls(index, OPERATORS[operator], value, value_two)
 
 
 @cache
@@ -115,7 +135,7 @@ def token(architecture: str) -> int:
     """
     name = architecture.removeprefix("SCMP_ARCH_").lower()
     number = int(library().seccomp_arch_resolve_name(name.encode()))
-    if number == 0 or not architecture.startswith("SCMP_ARCH_"):
+    if number == 0 or architecture not in ARCHITECTURES:
         raise InvalidProfileError(f"{architecture!r} is not an architecture that libseccomp knows.")
     return number
 

@@ -1,6 +1,6 @@
 """``cellcrate-oci``: the runtime as a program, as Podman and containerd call one.
 
-Commands and options are those of runc(8) and crun(1); what they mean is in OCI runtime-spec 1.2,
+Commands and options are those of runc(8) and crun(1); what they mean is in OCI runtime-spec 1.3,
 runtime.md. Each command's module is loaded when it is called, because a caller executes this
 program many times in a container's life.
 """
@@ -102,7 +102,7 @@ def _with_clear_errors(
 def _print_version() -> int:
     from cellcrate_runtime.version import own_version
 
-    print(f"{_NAME} version {own_version()}\nspec: 1.2.0")
+    print(f"{_NAME} version {own_version()}\nspec: 1.3.0")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``state``: print the state of a container. Source: OCI runtime-spec 1.2, runtime.md, "State"."""
+"""``state``: print the state of a container. Source: OCI runtime-spec 1.3, runtime.md, "State"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which state a container is, seen from its process. Source: OCI runtime-spec 1.2, runtime.md.
+"""In which state a container is, seen from its process. Source: OCI runtime-spec 1.3, runtime.md.
 
 A state that was written down could be stale after a crash, so none is.
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from ..conversions import each_kind
 from ..resources import DeviceRule, Resources
 from ..stats import CgroupStats
 
@@ -15,7 +16,7 @@ __all__ = ["apply", "read", "rule_text"]
 
 def rule_text(rule: DeviceRule) -> str:
     """Return a rule in the kernel's words, such as ``c 1:3 rwm``; ``a`` alone is everything."""
-    if rule.type in (None, "a"):
+    if rule.type in (None, "", "a"):
         return "a"
     major = "*" if rule.major is None or rule.major < 0 else rule.major
     minor = "*" if rule.minor is None or rule.minor < 0 else rule.minor
@@ -30,7 +31,7 @@ def apply(directory: str, resources: Resources) -> None:
     try:
         deny = os.open(f"{directory}/devices.deny", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            for rule in resources.devices:
+            for rule in each_kind(resources.devices):
                 os.write(allow if rule.allow else deny, rule_text(rule).encode())
         finally:
             os.close(deny)

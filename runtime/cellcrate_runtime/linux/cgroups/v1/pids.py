@@ -14,9 +14,9 @@ __all__ = ["apply", "read"]
 
 def apply(directory: str, resources: Resources) -> None:
     """Write the limit, where one is asked for."""
-    if resources.pids is not None:
+    if resources.pids is not None and resources.pids.limit is not None:
         limit = resources.pids.limit
-        files.write(directory, "pids.max", limit if limit > 0 else "max")
+        files.write(directory, "pids.max", limit if limit >= 0 else "max")
 
 
 def read(directory: str, stats: CgroupStats) -> None:

@@ -12,6 +12,7 @@ import errno
 import os
 import struct
 
+from ..conversions import each_kind
 from ..resources import DeviceRule, Resources
 from ..stats import CgroupStats
 from . import bpf
@@ -76,9 +77,9 @@ def program(rules: list[DeviceRule]) -> bytes:
         _instruction(_LOAD_WORD, _MAJOR, _SCRATCH, offset=4),
         _instruction(_LOAD_WORD, _MINOR, _SCRATCH, offset=8),
     ]
-    for rule in reversed(_merged(rules)):
+    for rule in reversed(_merged(list(each_kind(rules)))):
         code += _rule(rule)
-        if rule.type in (None, "a"):
+        if rule.type in (None, "", "a"):
             return b"".join(code)  # it fits everything, so nothing after it is reached
     code += _answer(allow=False)
     return b"".join(code)
@@ -89,7 +90,7 @@ def _merged(rules: list[DeviceRule]) -> list[DeviceRule]:
     merged: list[DeviceRule] = []
     for rule in rules:
         last = merged[-1] if merged else None
-        if last is not None and _about(last) == _about(rule) and rule.type not in (None, "a"):
+        if last is not None and _about(last) == _about(rule) and rule.type not in (None, "", "a"):
             rule = DeviceRule(
                 allow=rule.allow,
                 type=rule.type,
@@ -109,7 +110,7 @@ def _about(rule: DeviceRule) -> tuple[object, ...]:
 def _rule(rule: DeviceRule) -> list[bytes]:
     """Return a section that answers if the rule fits, and otherwise runs on past its end."""
     tests: list[tuple[int, int, int, int]] = []  # opcode, two registers, constant
-    if rule.type not in (None, "a"):
+    if rule.type not in (None, "", "a"):
         tests.append((_JUMP_UNLESS, _TYPE, 0, _TYPES[str(rule.type)]))
         if rule.major is not None and rule.major >= 0:
             tests.append((_JUMP_UNLESS, _MAJOR, 0, rule.major))

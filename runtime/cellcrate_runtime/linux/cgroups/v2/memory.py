@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .. import files, machine
 from ..conversions import swap_alone
+from ..errors import LimitRefusedError
 from ..resources import Memory, Resources
 from ..stats import CgroupStats, MemoryStats
 
@@ -22,11 +23,22 @@ def apply(directory: str, resources: Resources) -> None:
     memory = resources.memory
     if memory is None:
         return
+    if memory.check_before_update and memory.limit and memory.limit > 0:
+        _refuse_less_than_used(directory, memory.limit)
     _swap(directory, memory)
     if memory.limit:
         files.write(directory, "memory.max", _or_max(memory.limit))
     if memory.reservation:
         files.write(directory, "memory.low", _or_max(memory.reservation))
+
+
+def _refuse_less_than_used(directory: str, limit: int) -> None:
+    """Refuse what cgroup v1 would: here the kernel would kill processes until the rest fits."""
+    usage = files.read_int(directory, "memory.current") or 0
+    if usage > limit:
+        raise LimitRefusedError(
+            f"{directory}/memory.max", str(limit), f"the group uses {usage} bytes, more than that."
+        )
 
 
 def _or_max(value: int) -> str:
