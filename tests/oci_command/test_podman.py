@@ -174,19 +174,15 @@ def test_capabilities(podman: Podman) -> None:
     assert int(podman.run("--cap-drop=all", "--cap-add=chown", *words).split()[1], 16) == 1
 
 
-def test_limits_of_a_process(podman: Podman) -> None:
-    assert podman.run("--ulimit=core=0:0", "sh", "-c", "ulimit -c; ulimit -n") == "0\n1024\n"
-
-
-def test_kernel_settings(podman: Podman) -> None:
-    name = "net.ipv4.ip_unprivileged_port_start"
-    words = ["cat", f"/proc/sys/{name.replace('.', '/')}"]
-    assert podman.run(f"--sysctl={name}=81", *words) == "81\n"
-
-
-def test_devices(podman: Podman) -> None:
-    script = "head -c 1 /dev/null; true < /dev/loop-control && echo opened"
-    assert podman.run("--device=/dev/fuse:/dev/loop-control", "sh", "-c", script) == "opened\n"
+def test_limits_kernel_settings_and_devices(podman: Podman) -> None:
+    port = "net.ipv4.ip_unprivileged_port_start"
+    options = ["--ulimit=core=0:0", f"--sysctl={port}=81", "--device=/dev/fuse:/dev/loop-control"]
+    script = f"""
+        ulimit -c; ulimit -n
+        cat /proc/sys/{port.replace(".", "/")}
+        true < /dev/loop-control && echo opened
+    """
+    assert podman.run(*options, "sh", "-c", script).split() == ["0", "1024", "81", "opened"]
 
 
 def test_a_first_process_that_reaps(podman: Podman) -> None:
@@ -195,3 +191,19 @@ def test_a_first_process_that_reaps(podman: Podman) -> None:
         pytest.skip("there is no small init on this machine")
     said = podman.run("--init", f"--init-path={path}", "cat", "/proc/1/cmdline")
     assert said.split("\0")[0].endswith("init")
+
+
+def test_a_user_and_ids_of_its_own(podman: Podman) -> None:
+    assert podman.run("--user=1000:50", "id").startswith("uid=1000(alice) gid=50(staff)")
+    mapping = ["--uidmap=0:100000:65536", "--gidmap=0:100000:65536"]
+    said = podman.run(*mapping, "cat", "/proc/self/uid_map")
+    assert said.split() == ["0", "100000", "65536"]
+
+
+def test_namespaces_of_another_container(podman: Podman) -> None:
+    podman.do("run", "-d", "--name=c2", "--ipc=shareable", *_RUN, _IMAGE, "sleep", "1000")
+    shared = [f"--{kind}=container:c2" for kind in ("pid", "ipc", "network")]
+    limits = [option for option in _RUN if option.startswith("--ulimit")]
+    words = ["cat", "/proc/1/cmdline"]
+    assert podman.do("run", "--rm", *shared, *limits, _IMAGE, *words) == "sleep\x001000\x00"
+    podman.do("rm", "--force", "--time=0", "c2")
