@@ -16,6 +16,7 @@ from cellcrate_runtime.linux.seccomp import default_profile
 from cellcrate_runtime.oci.container import InitProcess, Stdio, create, execute
 from cellcrate_runtime.oci.errors import OCIError, StartError
 from cellcrate_runtime.oci.spec import ConsoleSize, Process, RLimit, Spec, User
+from cellcrate_runtime.oci.state import State
 from oci.identities import DEFAULT_CAPABILITIES, Identity, Outcome
 
 
@@ -42,10 +43,12 @@ def in_running(
     return identity.in_shim(work)
 
 
-def execute_to_end(first: InitProcess, spec: Spec, process: Process) -> Outcome:
+def execute_to_end(
+    first: InitProcess, spec: Spec, process: Process, state: State | None = None
+) -> Outcome:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         stdio = Stdio(os.open("/dev/null", os.O_RDONLY), out.fileno(), err.fileno())
-        further = execute(first.pid, process, spec=spec, stdio=stdio, cgroup=None)
+        further = execute(first.pid, process, spec=spec, stdio=stdio, cgroup=None, state=state)
         os.close(stdio.stdin)
         further.start()
         _, status = os.waitpid(further.pid, 0)

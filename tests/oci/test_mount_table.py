@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
+from cellcrate_runtime.linux import mounts
+from cellcrate_runtime.oci.container import create
 from cellcrate_runtime.oci.errors import OCIError
-from cellcrate_runtime.oci.spec import Mount, Namespace, Spec
+from cellcrate_runtime.oci.spec import Device, IDMapping, Mount, Namespace, Spec
 from oci.identities import Identity
 
 
-def with_mounts(identity: Identity, script: str, *mounts: Mount) -> Spec:
+def with_mounts(identity: Identity, script: str, *wanted: Mount) -> Spec:
     spec = identity.spec("sh", "-c", script)
-    spec.mounts += mounts
+    spec.mounts += wanted
     return spec
 
 
@@ -19,9 +25,9 @@ def tmpfs(destination: str, *options: str) -> Mount:
     return Mount(destination=destination, type="tmpfs", source="tmpfs", options=list(options))
 
 
-def options_of(identity: Identity, place: str, *mounts: Mount) -> set[str]:
+def options_of(identity: Identity, place: str, *wanted: Mount) -> set[str]:
     """The options of what is mounted last at a place."""
-    outcome = identity.run(with_mounts(identity, "cat /proc/self/mountinfo", *mounts))
+    outcome = identity.run(with_mounts(identity, "cat /proc/self/mountinfo", *wanted))
     assert outcome.status == 0, outcome.stderr
     lines = [line.split() for line in outcome.stdout.splitlines()]
     return set(next(line[5] for line in reversed(lines) if line[4] == place).split(","))
@@ -54,6 +60,54 @@ def test_a_remount_of_a_file(identity: Identity) -> None:
     first = Mount(destination="/data/file", source=source, options=["bind"])
     again = Mount(destination="/data/file", options=["remount", "bind", "ro"])
     assert "ro" in options_of(identity, "/data/file", first, again)
+
+
+@pytest.mark.root
+def test_mappings_of_a_mount_are_used_without_a_word_too(base: Path) -> None:
+    identity = Identity("host", 0, base)
+    (base / "scratch" / "owned").touch()
+    shift = [IDMapping(container_id=0, host_id=500, size=100)]
+    source = str(base / "scratch" / "owned")
+    mount = Mount(
+        destination="/data/file",
+        source=source,
+        options=["bind"],
+        uid_mappings=shift,
+        gid_mappings=shift,
+    )
+    outcome = identity.run(with_mounts(identity, "stat -c '%u %g' /data/file", mount))
+    assert outcome.stdout == "500 500\n", outcome.stderr
+
+
+def test_a_device_does_not_cover_another_one(identity: Identity) -> None:
+    zero = Mount(destination="/data/device", source="/dev/zero", options=["bind"])
+    spec = with_mounts(identity, "true", zero)
+    assert spec.linux is not None
+    spec.linux.devices = [Device(path="/data/device", type="c", major=1, minor=3)]
+    with pytest.raises(OCIError, match="cannot make the device /data/device"):
+        identity.run(spec)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("propagation", "arrives"), [("slave", True), ("private", False)])
+def test_what_is_mounted_outside_later(base: Path, propagation: str, arrives: bool) -> None:
+    identity = Identity("host", 0, base)
+    spec = identity.spec("sleep", "60")
+    assert spec.linux is not None
+    spec.linux.rootfs_propagation = propagation
+
+    def work(root: str) -> bool:
+        mounts.set_propagation(root, mounts.MS_SHARED)
+        first = create(spec, rootfs=root, stdio=None, cgroup=None)
+        first.start()
+        try:
+            mounts.mount("tmpfs", f"{root}/data", "tmpfs", 0)
+            return " /data " in Path(f"/proc/{first.pid}/mountinfo").read_text()
+        finally:
+            signal.pidfd_send_signal(first.pidfd, signal.SIGKILL)
+            os.waitpid(first.pid, 0)
+
+    assert identity.in_shim(work) is arrives
 
 
 def test_a_namespace_of_another_type_is_refused(identity: Identity) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import json
 import os
+import signal
 import socket
 import struct
 import threading
@@ -16,10 +17,12 @@ import pytest
 
 from cellcrate_runtime.linux.seccomp import Seccomp
 from cellcrate_runtime.linux.seccomp.profile import Syscall
+from cellcrate_runtime.oci.container import create
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import Spec
 from cellcrate_runtime.oci.state import State
 from oci.identities import Identity, Outcome, run_to_end
+from oci.test_execute import execute_to_end
 
 STATE = State(oci_version="1.2.0", id="box", status="creating", bundle="/var/tmp")
 
@@ -78,7 +81,7 @@ def run(identity: Identity, spec: Spec) -> Outcome:
 
 @pytest.mark.parametrize("no_new_privileges", [False, True])
 def test_the_agent_answers(identity: Identity, base: Path, no_new_privileges: bool) -> None:
-    agent = Agent(Path(base) / "scratch")
+    agent = Agent(base / "scratch")
     try:
         spec = identity.spec("mkdir", "/tmp/x", no_new_privileges=no_new_privileges)
         outcome = run(identity, notifying(spec, agent.path, listener_metadata="mine"))
@@ -91,6 +94,32 @@ def test_the_agent_answers(identity: Identity, base: Path, no_new_privileges: bo
     assert agent.told["state"]["id"] == "box"
     assert agent.told["state"]["status"] == "creating"
     assert agent.told["pid"] == agent.told["state"]["pid"] > 1
+
+
+def test_it_answers_for_one_more_process_too(identity: Identity, base: Path) -> None:
+    agent = Agent(base / "scratch")
+    further = identity.spec("mkdir", "/tmp/x").process
+    assert further is not None
+
+    def work(root: str) -> tuple[int, str]:
+        spec = identity.spec("sleep", "60")
+        first = create(spec, rootfs=root, stdio=None, cgroup=None)
+        first.start()
+        try:
+            notifying(spec, agent.path)
+            return first.pid, execute_to_end(first, spec, further, state=STATE).stderr
+        finally:
+            signal.pidfd_send_signal(first.pidfd, signal.SIGKILL)
+            os.waitpid(first.pid, 0)
+
+    try:
+        pid, said = identity.in_shim(work)
+    finally:
+        agent.close()
+        os.unlink(agent.path)
+    assert "Numerical argument out of domain" in said
+    assert agent.told["state"]["status"] == "running"
+    assert agent.told["state"]["pid"] == pid != agent.told["pid"]
 
 
 def test_an_agent_that_is_not_there(identity: Identity) -> None:

@@ -137,6 +137,7 @@ def bind(**members: object) -> dict[str, object]:
         ("linux.timeOffsets", {"boottime": {"nanosecs": -1}}, "is no part of a second"),
         ("linux.resources", {"devices": [{"allow": True, "type": "x"}]}, "none of a, b and c"),
         ("linux.resources", {"devices": [{"allow": True, "access": "x"}]}, "not made of r, w"),
+        ("annotations", {"": "x"}, "annotations: one of them has no name"),
         ("root", None, "root: there is no root file system"),
         ("ociVersion", "1.2", "ociVersion: '1.2' is not a version 1"),
         ("hooks", {"prestart": [{"path": "x"}]}, r"hooks.prestart\[0\].path: 'x' is not an abs"),

@@ -45,7 +45,7 @@ def plan_first(
     process, linux = spec.process or Process(cwd="/"), spec.linux or Linux()
     rights = privileges.prepare(process, linux)
     try:
-        root = rootfs.open_root(root_path)
+        root = rootfs.open_root(root_path, linux.rootfs_propagation)
     except OSError as error:
         raise OCIError.from_os_error(error, "cannot open the root file system") from error
     held.callback(os.close, root)

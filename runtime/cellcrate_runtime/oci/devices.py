@@ -146,9 +146,18 @@ def _mount_node(folder: int, name: str, device: Device) -> None:
         os.close(os.open(name, flags, 0o644, dir_fd=folder))
     place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
+        _refuse_other(os.fstat(place), device)
         mounts.bind(_host_node(device), place)
     finally:
         os.close(place)
+
+
+def _refuse_other(status: os.stat_result, device: Device) -> None:
+    """Refuse to cover another device; a file or a link of the image's is a place to mount on."""
+    other = stat.S_IFMT(status.st_mode) != _KINDS[device.type]
+    other = other or status.st_rdev != os.makedev(device.major, device.minor)
+    if other and not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+        raise FileExistsError(errno.EEXIST, "something else is there already", device.path)
 
 
 def _host_node(device: Device) -> str:

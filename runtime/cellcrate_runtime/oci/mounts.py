@@ -128,7 +128,7 @@ def _set_attributes(
     )
     if here := bind_attributes(options.flags):
         _set_flags(tree, here)
-    if options.idmap:
+    if options.idmap or mount.uid_mappings:
         _translate_ids(tree, mount, options, namespaces)
 
 

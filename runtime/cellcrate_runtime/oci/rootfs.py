@@ -15,14 +15,15 @@ from cellcrate_runtime.oci.spec import Linux
 __all__ = ["attach_root", "build", "enter", "open_root"]
 
 
-def open_root(path: str) -> int:
-    """The root as a detached, private mount of its own, opened before the container exists.
+def open_root(path: str, propagation: str = "") -> int:
+    """The root as a detached mount of its own, opened before the container exists.
 
-    By then the container's root may not be able to reach the path, which is the caller's.
+    By then the container's root may not be able to reach the path, which is the caller's. With
+    ``slave`` it goes on to receive what is mounted below the path outside, and else it is private.
     """
     tree = mounts.open_tree(path, clone=True, recursive=True)
     try:
-        mounts.set_attributes(tree, propagation=mounts.MS_PRIVATE, recursive=True)
+        mounts.set_attributes(tree, propagation=_reach(propagation), recursive=True)
     except BaseException:
         os.close(tree)
         raise
@@ -35,10 +36,13 @@ def attach_root(root: int, propagation: str, path: str = "") -> None:
     Its place is on top of the host's root, the one folder that surely exists and can be reached;
     or ``path``, where hooks look for it.
     """
-    slave = propagation in ("slave", "rslave")
-    reach = mounts.MS_SLAVE if slave else mounts.MS_PRIVATE
-    mounts.set_propagation("/", reach | mounts.MS_REC)
+    mounts.set_propagation("/", _reach(propagation) | mounts.MS_REC)
     mounts.attach(root, path or "/")
+
+
+def _reach(propagation: str) -> int:
+    """What is left of the host's propagation while the container is made."""
+    return mounts.MS_SLAVE if propagation in ("slave", "rslave") else mounts.MS_PRIVATE
 
 
 def build(

@@ -55,6 +55,8 @@ def validate(spec: Spec) -> None:
     for index, mount in enumerate(spec.mounts):
         check_mount(f"mounts[{index}]", mount, "user" in types)
     _check_linux(linux, new, types)
+    if "" in spec.annotations:
+        refuse("annotations", "one of them has no name")
     if spec.hooks is not None:
         from cellcrate_runtime.oci.validate_hooks import check_hooks
 

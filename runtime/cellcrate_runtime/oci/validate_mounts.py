@@ -39,8 +39,8 @@ def check_mount(member: str, mount: Mount, has_identity: bool) -> None:
     own = bool(mount.uid_mappings or mount.gid_mappings)
     if own and not (mount.uid_mappings and mount.gid_mappings):
         refuse(f"{member}.uidMappings", "and gidMappings must be given together")
-    if options.idmap and not bind:
-        refuse(f"{member}.options", "idmap is for bind mounts")
+    if (options.idmap or own) and not bind:
+        refuse(f"{member}.options", "idmap is for bind mounts, and so are mappings")
     if options.idmap and not own and not has_identity:
         refuse(f"{member}.options", "idmap needs mappings, of the mount or of the container")
     check_mappings(f"{member}.uidMappings", mount.uid_mappings)
