@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cellcrate_runtime.linux.cgroups import Cgroup
+from cellcrate_runtime.linux.cgroups import Cgroup, tidy
 from oci_command.program import ENVIRONMENT, Bundle, Program
 
 pytestmark = pytest.mark.root
 
 
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """The group above those of the tests is removed too."""
+    yield
+    tidy("/cellcrate-command")
+
+
 @pytest.fixture
-def running(program: Program, bundle: Bundle) -> str:
+def running(nothing_left: None, program: Program, bundle: Bundle) -> str:
     """A container that runs until it is ended."""
     bundle.document["linux"]["cgroupsPath"] = "/cellcrate-command/c1"
     path = bundle.write("sh", "-c", "sleep 1000; true")

@@ -129,6 +129,19 @@ def test_descriptors_are_preserved_as_asked(program: Program, bundle: Bundle) ->
     ]  # the last is of the folder that ls read
 
 
+def test_sockets_of_systemd_are_passed_on(program: Program, bundle: Bundle) -> None:
+    path = bundle.write("sh", "-c", "echo $LISTEN_FDS $LISTEN_PID; echo over >&3")
+    script = 'exec 3>&1; LISTEN_FDS=1 exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *program.command, "run", "-b", path, "c1"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1 1\nover\n"
+
+
 def test_descriptors_that_are_not_there_are_refused(program: Program, bundle: Bundle) -> None:
     path = bundle.write("true")
     assert "no descriptor" in program.refusal("run", "--preserve-fds=90", "-b", path, "c1")

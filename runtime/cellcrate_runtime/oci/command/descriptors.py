@@ -7,7 +7,7 @@ import os
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError
 
-__all__ = ["preserved_by"]
+__all__ = ["preserved_by", "tell_of_sockets"]
 
 
 def preserved_by(arguments: Arguments) -> int:
@@ -17,7 +17,7 @@ def preserved_by(arguments: Arguments) -> int:
         CommandError: The caller has not as many.
     """
     number = arguments.number("preserve-fds") or 0
-    number += int(os.environ.get("LISTEN_FDS", "0") or "0")  # of sd_listen_fds(3)
+    number += _passed_by_systemd()
     for descriptor in range(3, 3 + number):
         try:
             os.fstat(descriptor)
@@ -27,3 +27,17 @@ def preserved_by(arguments: Arguments) -> int:
             ) from None
         os.set_inheritable(descriptor, True)
     return number
+
+
+def tell_of_sockets(environment: list[str]) -> list[str]:
+    """The program's environment, with what it needs to find the sockets that systemd passed on.
+
+    Source: sd_listen_fds(3).
+    """
+    number = _passed_by_systemd()
+    return [*environment, f"LISTEN_FDS={number}", "LISTEN_PID=1"] if number else environment
+
+
+def _passed_by_systemd() -> int:
+    number = os.environ.get("LISTEN_FDS", "")
+    return int(number) if number.isdecimal() else 0

@@ -12,7 +12,7 @@ from cellcrate_runtime.oci import container, validate
 from cellcrate_runtime.oci.command import console_socket, ordinary_user
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.bundles import Bundle
-from cellcrate_runtime.oci.command.descriptors import preserved_by
+from cellcrate_runtime.oci.command.descriptors import preserved_by, tell_of_sockets
 from cellcrate_runtime.oci.command.groups import make_group
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import read_start_time
@@ -60,7 +60,10 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
     )
     bundle = Bundle(arguments.text("bundle", "."), arguments.text("config", "config.json"))
     validate.validate(bundle.spec)
-    terminal = bundle.spec.process is not None and bundle.spec.process.terminal
+    terminal = False
+    if (program := bundle.spec.process) is not None:
+        terminal = program.terminal
+        program.env = tell_of_sockets(program.env)
     console_socket.check(arguments.text("console-socket"), terminal=terminal, leaves=leaves)
     folder = Folder.make(settings.root, arguments.id)
     with ExitStack() as undone:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cellcrate_runtime.oci.command.arguments import Arguments
-from cellcrate_runtime.oci.command.errors import UsageError
+from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.reporting import Reporter
 
 __all__ = ["Settings"]
@@ -41,8 +41,19 @@ def _default_root() -> str:
     if own and (os.geteuid() != 0 or _is_mapped()):
         return f"{own}/cellcrate-oci"
     if os.geteuid() != 0:
-        return f"/tmp/cellcrate-oci-{os.geteuid()}"
+        return _own_folder(f"/tmp/cellcrate-oci-{os.geteuid()}")
     return "/run/cellcrate-oci"
+
+
+def _own_folder(path: str) -> str:
+    """A folder in a place where anybody could have made one of this name."""
+    try:
+        owner = os.lstat(path).st_uid
+    except FileNotFoundError:
+        return path
+    if owner != os.geteuid():
+        raise CommandError(f"{path} belongs to another user; name a folder of yours with --root")
+    return path
 
 
 def _is_mapped() -> bool:
