@@ -141,9 +141,9 @@ def forbid_new_privileges() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def close_all_but(kept: int) -> None:
-    """Close every descriptor above 2, except one."""
-    for first, last in ((3, kept - 1), (kept + 1, _LAST_DESCRIPTOR)):
+def close_all_but(kept: int, beginning: int = 3) -> None:
+    """Close every descriptor from the beginning on, except one, which is not before it."""
+    for first, last in ((beginning, kept - 1), (kept + 1, _LAST_DESCRIPTOR)):
         if first > last:
             continue
         try:

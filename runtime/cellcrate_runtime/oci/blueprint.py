@@ -12,6 +12,7 @@ from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.further_process import FurtherPlan
 from cellcrate_runtime.oci.identity import MappingNamespaces, outside_id
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
 
@@ -29,12 +30,14 @@ def plan_first(
     userns_fd: int | None,
     held: ExitStack,
     state: State | None = None,
+    launch: Launch = IN_PROCESS,
 ) -> Plan:
     """The plan of a container's first process.
 
     Args:
         held: Closes what the plan holds open, which the parent does not need after the fork.
         state: What hooks are told, where there are any.
+        launch: How it is made to run.
 
     Raises:
         OCIError: Something that the configuration takes from the host is not there.
@@ -61,6 +64,7 @@ def plan_first(
         init=init,
         state=state,
         root_path=root_path if state is not None else "",
+        launch=launch,
     )
 
 
@@ -99,7 +103,7 @@ def _owner_of_nodes(linux: Linux) -> tuple[int, int] | None:
     return uid, gid
 
 
-def plan_further(process: Process, spec: Spec, stdio: Stdio | None) -> FurtherPlan:
+def plan_further(process: Process, spec: Spec, stdio: Stdio | None, launch: Launch) -> FurtherPlan:
     """The plan of one more process in a running container."""
     linux = spec.linux or Linux()
     return FurtherPlan(
@@ -107,4 +111,5 @@ def plan_further(process: Process, spec: Spec, stdio: Stdio | None) -> FurtherPl
         privileges=privileges.prepare(process, linux),
         has_identity=any(namespace.type == "user" for namespace in linux.namespaces),
         stdio=stdio,
+        launch=launch,
     )

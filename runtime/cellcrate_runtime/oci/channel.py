@@ -40,6 +40,7 @@ __all__ = [
     "START",
     "MakerEnd",
     "ProcessEnd",
+    "accept_starter",
     "make_pair",
 ]
 
@@ -235,3 +236,13 @@ def make_pair() -> tuple[MakerEnd, ProcessEnd]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         return MakerEnd(ours), ProcessEnd(fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3))
+
+
+def accept_starter(listener: int) -> int:
+    """Wait for a process that will say START, where no maker is left to: the end to it.
+
+    What the maker had to be told before, it has been told. The listener is closed.
+    """
+    with socket.socket(fileno=listener) as waiting:
+        starter, _ = waiting.accept()
+    return starter.detach()

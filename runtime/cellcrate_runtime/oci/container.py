@@ -22,6 +22,7 @@ from cellcrate_runtime.oci.channel import HOOKED, IDENTITY
 from cellcrate_runtime.oci.consoles import Stdio, give_to
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.identity import outside_id, write_mappings
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.making import CgroupMember, in_new_namespaces, through_go_between
 from cellcrate_runtime.oci.plan import Plan
 from cellcrate_runtime.oci.spare import Spare, make_spare
@@ -38,6 +39,7 @@ __all__ = [
     "CgroupMember",
     "ExecProcess",
     "InitProcess",
+    "Launch",
     "Spare",
     "Stdio",
     "create",
@@ -59,6 +61,7 @@ def create(
     is_valid: bool = False,
     spare: Spare | None = None,
     state: State | None = None,
+    launch: Launch = IN_PROCESS,
 ) -> InitProcess:
     """Make a container's first process, walls complete, waiting just before its program.
 
@@ -81,6 +84,7 @@ def create(
             where there are prestart, createRuntime, createContainer or startContainer hooks, or a
             seccomp filter that notifies. The other hooks are the caller's to run, with
             :mod:`cellcrate_runtime.oci.hooks`.
+        launch: Who may start it, and what it keeps of its maker's; not for a spare.
 
     Raises:
         OCIError: Something failed, said with its reason; no process, mount or descriptor remains.
@@ -92,7 +96,7 @@ def create(
         if init:
             process_title.title_area()  # while there is a /proc to read it from
         told = _told_to_hooks(spec, state)
-        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, told)
+        plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, told, launch)
         answering = _agent_of(plan.privileges, plan.linux, state)
         _give_stdio(plan.process, plan.linux, stdio)
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
@@ -209,6 +213,7 @@ def execute(
     stdio: Stdio | None,
     cgroup: CgroupMember | None,
     state: State | None = None,
+    launch: Launch = IN_PROCESS,
 ) -> ExecProcess:
     """Make one more process in a running container, waiting just before it executes its program.
 
@@ -219,12 +224,13 @@ def execute(
         stdio: As for :func:`create`.
         cgroup: The container's control group, joined first.
         state: The container's, which the agent of a seccomp filter that notifies is told.
+        launch: What it keeps of its maker's.
 
     Raises:
         OCIError: Something failed, or the container is gone; no process or descriptor remains.
     """
     validate.validate_process(process)
-    plan = plan_further(process, spec, stdio)
+    plan = plan_further(process, spec, stdio, launch)
     linux = spec.linux or Linux()
     answering = _agent_of(plan.privileges, linux, state)
     _give_stdio(process, linux, stdio)

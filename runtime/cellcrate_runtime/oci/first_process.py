@@ -41,7 +41,7 @@ def guarded(channel: ProcessEnd, live: Callable[[], object]) -> NoReturn:
 
 def become(plan: Plan, channel: ProcessEnd) -> None:
     """Build the walls, wait for the start, and become the program."""
-    _settle_in(plan.new, channel)
+    _settle_in(plan.new, channel, keyring=plan.launch.keyring)
     _live(plan, channel)
 
 
@@ -62,10 +62,18 @@ def _live(plan: Plan, channel: ProcessEnd) -> None:
     _take_identity(plan, channel)
     console = _build_walls(plan, channel)
     at_start = partial(_run_in_container, plan) if plan.state is not None else None
-    finish(plan.process, plan.privileges, channel, console, init=plan.init, before_start=at_start)
+    finish(
+        plan.process,
+        plan.privileges,
+        channel,
+        console,
+        init=plan.init,
+        before_start=at_start,
+        launch=plan.launch,
+    )
 
 
-def _settle_in(new: frozenset[str], channel: ProcessEnd) -> None:
+def _settle_in(new: frozenset[str], channel: ProcessEnd, *, keyring: bool = True) -> None:
     """What needs neither an identity nor a plan."""
     channel.doing = "cannot lead a session"
     os.setsid()
@@ -77,7 +85,8 @@ def _settle_in(new: frozenset[str], channel: ProcessEnd) -> None:
         interfaces.bring_loopback_up()
     # Still as the host's root, whose quota of keys is not used up by two hundred containers.
     channel.doing = "cannot make a session keyring"
-    processes.join_new_session_keyring()
+    if keyring:
+        processes.join_new_session_keyring()
 
 
 def _take_place(plan: Plan, channel: ProcessEnd) -> None:
@@ -142,7 +151,12 @@ def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
     channel.doing = "cannot enter the root file system"
     users.complete_environment(plan.root, plan.process)
     read_only = plan.spec.root is not None and plan.spec.root.readonly
-    rootfs.enter(plan.root, read_only=read_only, propagation=plan.linux.rootfs_propagation)
+    rootfs.enter(
+        plan.root,
+        read_only=read_only,
+        propagation=plan.linux.rootfs_propagation,
+        pivot=plan.launch.pivot,
+    )
     return master
 
 

@@ -11,6 +11,7 @@ from cellcrate_runtime.oci.channel import ProcessEnd
 from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.first_process import become_root
 from cellcrate_runtime.oci.last_steps import finish
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.privileges import Privileges
 from cellcrate_runtime.oci.spec import Process
 
@@ -25,6 +26,7 @@ class FurtherPlan:
     privileges: Privileges
     has_identity: bool
     stdio: Stdio | None
+    launch: Launch = IN_PROCESS
 
 
 def become(plan: FurtherPlan, channel: ProcessEnd) -> None:
@@ -32,7 +34,8 @@ def become(plan: FurtherPlan, channel: ProcessEnd) -> None:
     channel.doing = "cannot lead a session"
     os.setsid()
     channel.doing = "cannot make a session keyring"
-    processes.join_new_session_keyring()
+    if plan.launch.keyring:
+        processes.join_new_session_keyring()
     if plan.has_identity:
         channel.doing = "cannot become root of the user namespace"
         become_root()
@@ -42,4 +45,4 @@ def become(plan: FurtherPlan, channel: ProcessEnd) -> None:
     console = consoles.provide(root, plan.process, plan.stdio)
     channel.doing = "cannot read the container's users"
     users.complete_environment(root, plan.process)
-    finish(plan.process, plan.privileges, channel, console)
+    finish(plan.process, plan.privileges, channel, console, launch=plan.launch)

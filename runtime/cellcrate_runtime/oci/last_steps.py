@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 
 from cellcrate_runtime.linux import process_title, processes
-from cellcrate_runtime.oci import privileges, programs, reaper
-from cellcrate_runtime.oci.channel import START, ProcessEnd
+from cellcrate_runtime.oci import limits, privileges, programs, reaper
+from cellcrate_runtime.oci.channel import START, ProcessEnd, accept_starter
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.privileges import Privileges
 from cellcrate_runtime.oci.spec import Process
 
@@ -25,6 +26,7 @@ def finish(
     *,
     init: bool = False,
     before_start: Callable[[], None] | None = None,
+    launch: Launch = IN_PROCESS,
 ) -> None:
     """Give up what is not the program's, say that all is ready, wait, and execute it.
 
@@ -35,6 +37,7 @@ def finish(
         console: The master of its terminal, handed over to the maker.
         init: Whether this process stays, with the program as its child.
         before_start: Called when all waiting is over.
+        launch: Who may start it, and what it keeps of its maker's.
     """
     channel.doing = "cannot set process.ioPriority"
     if process.io_priority is not None:
@@ -43,15 +46,25 @@ def finish(
     os.umask(_DEFAULT_UMASK if umask is None else umask)
     channel.doing = "cannot give up rights"
     privileges.drop(rights, process.cwd, channel)
-    # After the change of user, which undoes it.
-    processes.die_with_parent()
+    if not launch.outlives_maker:
+        # After the change of user, which undoes it.
+        processes.die_with_parent()
+    if launch.listener is not None:
+        # Nobody waits for the start, so what is sure to fail then is said now.
+        programs.find(process.args[0], programs.search_path(process.env))
     channel.say_ready(console)
     # From here on there is no descriptor that leads to the host (but the channel, a socket).
-    processes.close_all_but(channel.fd)
+    kept = channel.fd if launch.listener is None else launch.listener
+    processes.close_all_but(kept, 3 + launch.preserved)
+    if launch.listener is not None:
+        channel.fd = accept_starter(launch.listener)
     channel.wait_for(START)
     if before_start is not None:
         channel.doing = "cannot run the hooks"
         before_start()
+    if process.user.uid:
+        channel.doing = "cannot set process.rlimits"
+        limits.set_own_rlimits(process)
     channel.doing = "cannot load the seccomp filter"
     if rights.no_new_privileges:
         privileges.load_filter(rights)

@@ -8,7 +8,7 @@ import resource
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import Process, RLimit
 
-__all__ = ["RLIMITS", "set_oom_score_adj", "set_rlimits"]
+__all__ = ["RLIMITS", "set_oom_score_adj", "set_own_rlimits", "set_rlimits"]
 
 # asm-generic/resource.h; Python has no name for one of them.
 RLIMITS: dict[str, int] = {
@@ -41,6 +41,9 @@ def set_oom_score_adj(pid: int, process: Process) -> None:
 def set_rlimits(pid: int, process: Process) -> None:
     """Set the resource limits of a process (prlimit(2)).
 
+    Those of another user's process take CAP_SYS_RESOURCE; without it they are left to
+    :func:`set_own_rlimits`.
+
     Raises:
         OCIError: A limit is above the present hard limit, and the caller may not raise that.
     """
@@ -48,12 +51,27 @@ def set_rlimits(pid: int, process: Process) -> None:
         _set_rlimit(pid, limit)
 
 
+def set_own_rlimits(process: Process) -> None:
+    """Set what limits of this process's own its maker was not allowed to.
+
+    Raises:
+        OCIError: As :func:`set_rlimits`.
+    """
+    for limit in process.rlimits:
+        wanted = (_number(limit.soft), _number(limit.hard))
+        if resource.getrlimit(RLIMITS[limit.type]) != wanted:
+            _set_rlimit(0, limit)
+
+
 def _set_rlimit(pid: int, limit: RLimit) -> None:
     number = RLIMITS[limit.type]
     try:
         resource.prlimit(pid, number, (_number(limit.soft), _number(limit.hard)))
     except PermissionError as error:
-        highest = resource.prlimit(pid, number)[1]
+        try:
+            highest = resource.prlimit(pid, number)[1]
+        except PermissionError:
+            return  # it is not for lack of room
         raise OCIError(
             f"cannot set {limit.type} to {limit.hard}: the highest that may be set here is "
             f"{highest}. Ask for less, or raise the hard limit of whoever starts the engine",

@@ -10,6 +10,7 @@ import msgspec
 from cellcrate_runtime.linux import namespaces
 from cellcrate_runtime.oci import mount_options
 from cellcrate_runtime.oci.consoles import Stdio
+from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.mounts import PreparedMount
 from cellcrate_runtime.oci.privileges import Privileges
 from cellcrate_runtime.oci.spec import Linux, Process, Spec
@@ -40,6 +41,7 @@ class Plan:
         init: Whether a small process stays as PID 1.
         state: What hooks are told, where there are any that the first process has to do with.
         root_path: Where the root is on the host; such hooks may look for it there.
+        launch: How it is made to run; a process that was made before its plan knows only one way.
     """
 
     spec: Spec
@@ -55,6 +57,7 @@ class Plan:
     init: bool
     state: State | None = None
     root_path: str = ""
+    launch: Launch = IN_PROCESS
 
     @property
     def pauses(self) -> bool:

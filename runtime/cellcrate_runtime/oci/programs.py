@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from cellcrate_runtime.oci.errors import StartError, kind_of
 
-__all__ = ["become_program", "environment", "find"]
+__all__ = ["become_program", "environment", "find", "search_path"]
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -17,6 +17,11 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def environment(lines: Sequence[str]) -> dict[str, str]:
     """The variables of ``NAME=value`` lines; of several with one name, the last."""
     return dict(line.split("=", 1) for line in lines)
+
+
+def search_path(lines: Sequence[str]) -> str:
+    """The folders to look for programs in, as ``NAME=value`` lines say."""
+    return environment(lines).get("PATH", _DEFAULT_PATH)
 
 
 def find(name: str, path: str) -> str:

@@ -85,10 +85,17 @@ def make_working_directory(root: int, path: str) -> None:
     os.close(safe_paths.make_directory(root, path))
 
 
-def enter(root: int, *, read_only: bool, propagation: str) -> None:
-    """Make the root this process's ``/``; from here on nothing of the host has a path."""
+def enter(root: int, *, read_only: bool, propagation: str, pivot: bool = True) -> None:
+    """Make the root this process's ``/``; from here on nothing of the host has a path.
+
+    Without ``pivot`` the host's root stays mounted underneath.
+    """
     if read_only:
         mounts.set_attributes(root, set_=mounts.ATTR_RDONLY)
-    mounts.pivot_into(root)
+    if pivot:
+        mounts.pivot_into(root)
+    else:
+        os.fchdir(root)
+        os.chroot(".")
     if propagation:
         mounts.set_propagation("/", PROPAGATION[propagation])

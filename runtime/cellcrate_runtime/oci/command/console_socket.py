@@ -1,0 +1,49 @@
+"""Handing a terminal to the caller: a descriptor, over a socket that the caller listens on.
+
+Source: runc's docs/terminals.md, "Detached"; unix(7), SCM_RIGHTS.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from cellcrate_runtime.oci.command.errors import CommandError
+
+__all__ = ["check", "send_console"]
+
+_NAME = b"/dev/ptmx"  # of the terminal's master; it has to be some byte at least
+
+
+def check(path: str, *, terminal: bool, leaves: bool) -> None:
+    """Refuse a console socket without a terminal, and a terminal that nobody would hold.
+
+    Args:
+        path: Of ``--console-socket``; empty if it was not given.
+        terminal: Whether the program gets a terminal.
+        leaves: Whether this program leaves while the other one runs.
+    """
+    if leaves and terminal and not path:
+        raise CommandError(
+            "cannot allocate tty if cellcrate-oci will detach without setting console socket"
+        )
+    if path and not (leaves and terminal):
+        raise CommandError(
+            "cannot use console socket if cellcrate-oci will not detach or allocate tty"
+        )
+
+
+def send_console(path: str, master: int) -> None:
+    """Send the master of a terminal, and let go of it."""
+    try:
+        # Opened first, so that a long path is no matter: sun_path has 108 bytes.
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.connect(f"/proc/self/fd/{place}")
+                socket.send_fds(connection, [_NAME], [master])
+        finally:
+            os.close(place)
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise CommandError(f"cannot send the terminal to {path}: {words}") from error

@@ -1,0 +1,52 @@
+"""The hooks of a container that has started or been deleted, which the commands have to run."""
+
+from __future__ import annotations
+
+import signal
+
+from cellcrate_runtime.oci import hooks
+from cellcrate_runtime.oci import spec as documents
+from cellcrate_runtime.oci.command.reporting import Reporter
+from cellcrate_runtime.oci.command.status import send
+from cellcrate_runtime.oci.command.store import Folder, Record
+from cellcrate_runtime.oci.spec import Hooks
+from cellcrate_runtime.oci.state import State, Status
+
+__all__ = ["read_hooks", "run_poststart", "run_poststop", "state_of"]
+
+
+def run_poststart(folder: Folder, record: Record) -> None:
+    """Run those for a container that has started; if one fails, the container is ended.
+
+    Raises:
+        OCIError: One failed.
+    """
+    try:
+        hooks.run(read_hooks(folder).poststart, state_of(record, "running"))
+    except BaseException:
+        send(record, signal.SIGKILL)
+        raise
+
+
+def run_poststop(wanted: Hooks, record: Record, reporter: Reporter) -> None:
+    """Run those for a container that is gone; nothing is left that a failure could keep from it."""
+    for failure in hooks.run_each(wanted.poststop, state_of(record, "stopped")):
+        reporter.warn(f"poststop: {failure}")
+
+
+def read_hooks(folder: Folder) -> Hooks:
+    """The hooks of a container, as its configuration was when it was made."""
+    with open(f"{folder.path}/config.json", "rb") as file:
+        return documents.decode(file.read()).hooks or Hooks()
+
+
+def state_of(record: Record, status: Status) -> State:
+    """What hooks are told."""
+    return State(
+        oci_version=record.oci_version,
+        id=record.id,
+        status=status,
+        pid=0 if status == "stopped" else record.pid,
+        bundle=record.bundle,
+        annotations=record.annotations,
+    )

@@ -1,0 +1,179 @@
+"""Make a container of a bundle: for ``create``, which leaves it waiting, and for ``run``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from contextlib import ExitStack
+
+from cellcrate_runtime.linux.cgroups import Cgroup
+from cellcrate_runtime.oci import container, validate
+from cellcrate_runtime.oci.command import console_socket, ordinary_user
+from cellcrate_runtime.oci.command.arguments import Arguments
+from cellcrate_runtime.oci.command.bundles import Bundle
+from cellcrate_runtime.oci.command.descriptors import preserved_by, tell_of_sockets
+from cellcrate_runtime.oci.command.groups import make_group
+from cellcrate_runtime.oci.command.settings import Settings
+from cellcrate_runtime.oci.command.status import read_start_time
+from cellcrate_runtime.oci.command.store import Folder, Record, timestamp
+from cellcrate_runtime.oci.container import InitProcess, Launch, Stdio
+from cellcrate_runtime.oci.spec import Linux, Spec
+from cellcrate_runtime.oci.state import State
+
+__all__ = ["Made", "make_container", "write_pid_file"]
+
+STDIO = Stdio(0, 1, 2)
+
+
+class Made:
+    """A container whose program waits for its start."""
+
+    __slots__ = ("bundle", "folder", "process", "record")
+
+    def __init__(
+        self, folder: Folder, bundle: Bundle, record: Record, process: InitProcess
+    ) -> None:
+        self.folder = folder
+        self.bundle = bundle
+        self.record = record
+        self.process = process
+
+
+def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, waits: bool) -> Made:
+    """Make a container as the command line says.
+
+    Args:
+        settings: Where, and how.
+        arguments: Of ``create`` or ``run``.
+        leaves: This program ends before the container's does.
+        waits: The container waits for another program to start it.
+
+    Raises:
+        CommandError, OCIError, CgroupError, OSError: It could not be; nothing of it remains.
+    """
+    launch = Launch(
+        outlives_maker=True,
+        preserved=preserved_by(arguments),
+        keyring=not arguments.has("no-new-keyring"),
+        pivot=not arguments.has("no-pivot"),
+    )
+    bundle = Bundle(arguments.text("bundle", "."), arguments.text("config", "config.json"))
+    validate.validate(bundle.spec)
+    terminal = False
+    if (program := bundle.spec.process) is not None:
+        terminal = program.terminal
+        program.env = tell_of_sockets(program.env)
+    console_socket.check(arguments.text("console-socket"), terminal=terminal, leaves=leaves)
+    folder = Folder.make(settings.root, arguments.id)
+    with ExitStack() as undone:
+        undone.callback(folder.remove)
+        ordinary_user.become_root_of_own(bundle.spec)
+        group = make_group(settings, bundle.spec, folder.id)
+        if group is not None:
+            undone.callback(_remove, group)
+        listener = _listen(folder) if waits else None
+        if listener is not None:
+            undone.callback(listener.close)
+            launch = _with_listener(launch, listener)
+        process = container.create(
+            bundle.spec,
+            rootfs=bundle.rootfs,
+            stdio=None if terminal else STDIO,
+            cgroup=group,
+            is_valid=True,
+            launch=launch,
+            state=_state(folder, bundle),
+        )
+        undone.callback(process.abort)
+        if process.console is not None and arguments.has("console-socket"):
+            console_socket.send_console(arguments.text("console-socket"), process.console)
+        record = _record(folder, bundle, process, group)
+        with open(f"{folder.path}/config.json", "wb") as file:
+            file.write(bundle.document)
+        write_pid_file(arguments, process.pid)
+        folder.save(record)
+        undone.pop_all()
+        if listener is not None:
+            listener.close()
+        return Made(folder, bundle, record, process)
+
+
+def _with_listener(launch: Launch, listener: socket.socket) -> Launch:
+    return Launch(
+        outlives_maker=launch.outlives_maker,
+        listener=listener.fileno(),
+        preserved=launch.preserved,
+        keyring=launch.keyring,
+        pivot=launch.pivot,
+    )
+
+
+def _listen(folder: Folder) -> socket.socket:
+    """The socket on which the process will wait. Its path is short, as sun_path needs it."""
+    place = os.open(folder.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        name = os.path.basename(folder.start_socket)
+        try:
+            listener.bind(f"/proc/self/fd/{place}/{name}")
+            listener.listen(1)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+    finally:
+        os.close(place)
+
+
+def _remove(group: Cgroup) -> None:
+    with contextlib.suppress(Exception):  # what went wrong before is what is told
+        group.kill()
+        group.delete()
+
+
+def _record(folder: Folder, bundle: Bundle, process: InitProcess, group: Cgroup | None) -> Record:
+    hooks = bundle.spec.hooks
+    return Record(
+        id=folder.id,
+        oci_version=bundle.spec.oci_version,
+        bundle=bundle.path,
+        rootfs=bundle.rootfs,
+        pid=process.pid,
+        start_time=read_start_time(process.pid),
+        created=timestamp(),
+        owner=os.getuid(),
+        annotations=bundle.spec.annotations,
+        cgroup=group.path if group is not None else "",
+        directories=group.directories if group is not None else {},
+        own_processes=_has_own_processes(bundle.spec),
+        has_hooks=hooks is not None and bool(hooks.poststart or hooks.poststop),
+    )
+
+
+def _state(folder: Folder, bundle: Bundle) -> State:
+    """What hooks are told, and the agent of a seccomp filter."""
+    return State(
+        oci_version=bundle.spec.oci_version,
+        id=folder.id,
+        status="creating",
+        bundle=bundle.path,
+        annotations=bundle.spec.annotations,
+    )
+
+
+def _has_own_processes(spec: Spec) -> bool:
+    linux = spec.linux or Linux()
+    return any(n.type == "pid" and not n.path for n in linux.namespaces)
+
+
+def write_pid_file(arguments: Arguments, pid: int) -> None:
+    """Write the process id to the file of ``--pid-file``, whole, if there is one."""
+    path = arguments.text("pid-file")
+    if not path:
+        return
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = f"{folder}/.{name}.new"
+    with open(temporary, "w", encoding="ascii") as file:
+        file.write(str(pid))
+    os.rename(temporary, path)

@@ -1,0 +1,52 @@
+"""``start``: let the program of a created container begin."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from cellcrate_runtime.oci.channel import START, MakerEnd
+from cellcrate_runtime.oci.command.arguments import Arguments
+from cellcrate_runtime.oci.command.errors import CommandError
+from cellcrate_runtime.oci.command.settings import Settings
+from cellcrate_runtime.oci.command.status import status_of
+from cellcrate_runtime.oci.command.store import Folder
+
+__all__ = ["start"]
+
+
+def start(settings: Settings, arguments: Arguments) -> None:
+    """Tell the process that waits to go on, and hear whether its program could be executed."""
+    folder = Folder(settings.root, arguments.id)
+    with folder.locked():
+        record = folder.load()
+        status = status_of(folder, record)
+        if status == "stopped":
+            raise CommandError("cannot start a container that has stopped")
+        if status != "created":
+            raise CommandError("cannot start an already running container")
+        starter = _connect(folder)
+        # From now on it has been started, whatever becomes of this program.
+        os.unlink(folder.start_socket)
+        try:
+            starter.tell(START)
+            starter.hear_end()
+        finally:
+            starter.close()
+        if record.has_hooks:
+            from cellcrate_runtime.oci.command.later_hooks import run_poststart
+
+            run_poststart(folder, record)
+
+
+def _connect(folder: Folder) -> MakerEnd:
+    place = os.open(folder.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(f"/proc/self/fd/{place}/{os.path.basename(folder.start_socket)}")
+    except ConnectionRefusedError:
+        connection.close()
+        raise CommandError("cannot start a container that has stopped") from None
+    finally:
+        os.close(place)
+    return MakerEnd(connection)

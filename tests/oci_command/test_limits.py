@@ -1,0 +1,133 @@
+"""ps, pause, resume, update and events: what a control group can do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cellcrate_runtime.linux.cgroups import Cgroup, tidy
+from oci_command.program import ENVIRONMENT, Bundle, Program
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """The group above those of the tests is removed too."""
+    yield
+    tidy("/cellcrate-command")
+
+
+@pytest.fixture
+def running(nothing_left: None, program: Program, bundle: Bundle) -> str:
+    """A container that runs until it is ended."""
+    bundle.document["linux"]["cgroupsPath"] = "/cellcrate-command/c1"
+    path = bundle.write("sh", "-c", "sleep 1000; true")
+    program.do("run", "--detach", f"--bundle={path}", "c1")
+    return "c1"
+
+
+@pytest.fixture
+def group(program: Program, running: str) -> Cgroup:
+    """The container's control group."""
+    return Cgroup.open("/cellcrate-command/c1")
+
+
+def test_the_group_is_where_the_configuration_says(
+    program: Program, running: str, group: Cgroup
+) -> None:
+    assert json.loads(program.do("state", running))["pid"] in group.procs()
+    program.do("delete", "--force", running)
+    assert not any(Path(directory).exists() for directory in group.directories.values())
+
+
+def test_the_processes_are_listed(program: Program, running: str, group: Cgroup) -> None:
+    assert json.loads(program.do("ps", "--format=json", running)) == sorted(group.procs())
+    table = program.do("ps", running)
+    assert table.splitlines()[0].split()[:3] == ["UID", "PID", "PPID"]
+    assert "sleep 1000" in table
+    assert program.do("ps", running, "-o", "pid,comm").count("\n") >= 2
+
+
+def test_a_paused_container_stands_still(program: Program, running: str, group: Cgroup) -> None:
+    program.do("pause", running)
+    assert group.frozen
+    assert program.status(running) == "paused"
+    assert "paused container" in program.refusal("exec", running, "true", status=255)
+    assert "paused" in program.refusal("pause", running)
+    program.do("resume", running)
+    assert program.status(running) == "running"
+
+
+def test_a_paused_container_can_be_deleted_by_force(program: Program, running: str) -> None:
+    program.do("pause", running)
+    program.do("delete", "--force", running)
+    assert "does not exist" in program.refusal("state", running)
+
+
+def test_limits_are_changed_by_options(program: Program, running: str) -> None:
+    words = ["--memory=64m", "--memory-swap=64m", "--pids-limit=33", "--cpu-quota=50000"]
+    program.do("update", *words, "--cpu-period=100000", "--cpu-share=512", running)
+    data = _statistics(program, running)
+    assert data["memory"]["usage"]["limit"] == 64 << 20
+    assert data["pids"]["limit"] == 33
+
+
+def test_limits_are_changed_by_a_document(program: Program, running: str, tmp_path: Path) -> None:
+    file = tmp_path / "resources.json"
+    file.write_text(json.dumps({"memory": {"limit": 48 << 20}, "pids": {"limit": 22}}))
+    program.do("update", "--resources", str(file), running)
+    data = _statistics(program, running)
+    assert data["memory"]["usage"]["limit"] == 48 << 20
+    assert data["pids"]["limit"] == 22
+    with file.open() as opened:
+        program.do("update", "-r", "-", running, stdin=opened)
+
+
+def test_limits_that_cannot_be_are_refused(program: Program, running: str) -> None:
+    assert "is not a size" in program.refusal("update", "--memory=much", running)
+    assert "is not a number" in program.refusal("update", "--pids-limit=many", running)
+    assert "cpu.cpus" in program.refusal("update", "--cpuset-cpus=4095", running)
+    assert "not supported" in program.refusal("update", "--l3-cache-schema=L3:0=f", running)
+
+
+def test_statistics_count_what_is_used(program: Program, running: str) -> None:
+    data = _statistics(program, running)
+    assert data["cpu"]["usage"]["total"] > 0
+    assert data["memory"]["usage"]["usage"] > 0
+    assert data["pids"]["current"] == 2
+
+
+def test_events_come_until_the_container_ends(program: Program, running: str) -> None:
+    called = subprocess.Popen(
+        [*program.command, "events", "--interval=10ms", running],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+    )
+    assert called.stdout is not None
+    with called.stdout as output:
+        for _ in range(3):
+            assert json.loads(output.readline())["type"] == "stats"
+        program.do("kill", running, "KILL")
+        output.read()
+        assert called.wait(30) == 0
+    assert "interval" in program.refusal("events", "--interval=soon", running)
+
+
+def test_a_limit_holds_from_the_beginning(program: Program, bundle: Bundle) -> None:
+    bundle.document["linux"]["resources"]["pids"] = {"limit": 2}
+    path = bundle.write("sh", "-c", "sleep 0.1 & sleep 0.1 & wait")
+    done = program.call("run", f"--bundle={path}", "c1")
+    assert "fork" in done.stderr
+
+
+def _statistics(program: Program, container: str) -> dict[str, Any]:
+    event = json.loads(program.do("events", "--stats", container))
+    assert (event["type"], event["id"]) == ("stats", container)
+    data: dict[str, Any] = event["data"]
+    return data
