@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -17,9 +18,6 @@ from cellcrate_runtime.linux import rootless
 from oci import roots
 from oci.identities import Identity, in_child
 
-# Of this run alone: another one may go on beside it.
-_USER = f"cellcrate-oci-{os.getpid()}"
-
 
 @pytest.fixture(scope="session")
 def ordinary_uid() -> Iterator[int]:
@@ -29,11 +27,13 @@ def ordinary_uid() -> Iterator[int]:
         return
     if shutil.which("useradd") is None:
         pytest.skip("there is no useradd to make an ordinary user with")
-    subprocess.run(["useradd", "--no-create-home", _USER], check=True, capture_output=True)
+    # Of this run and this folder of tests alone: others may go on beside it.
+    user = f"cellcrate-oci-{secrets.token_hex(4)}"
+    subprocess.run(["useradd", "--no-create-home", user], check=True, capture_output=True)
     try:
-        yield pwd.getpwnam(_USER).pw_uid
+        yield pwd.getpwnam(user).pw_uid
     finally:
-        subprocess.run(["userdel", _USER], check=True, capture_output=True)
+        subprocess.run(["userdel", user], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 import msgspec
 
 from cellcrate_runtime.linux import mounts
+from cellcrate_runtime.linux.cgroups.resources import Pids
 from cellcrate_runtime.oci import mounts as oci_mounts
 from cellcrate_runtime.oci import spec
 from cellcrate_runtime.oci.errors import OCIError
@@ -124,13 +125,17 @@ def _show(tree: int, path: str, *, is_directory: bool) -> None:
     mounts.attach(tree, path)
 
 
+def _is_no_limit(pids: Pids) -> bool:
+    return pids.limit is None or pids.limit < 0
+
+
 def _linux(linux: spec.Linux, cgroups_path: str) -> spec.Linux:
     filter_ = linux.seccomp
     if filter_ is not None:
         flags = [flag for flag in filter_.flags if flag != _OPTIONAL_FLAG]
         filter_ = msgspec.structs.replace(filter_, flags=flags)
     resources = linux.resources
-    if resources is not None and resources.pids is not None and resources.pids.limit < 0:
+    if resources is not None and resources.pids is not None and _is_no_limit(resources.pids):
         resources = msgspec.structs.replace(resources, pids=None)  # crun 1.8 writes the -1 down
     return msgspec.structs.replace(
         linux, seccomp=filter_, resources=resources, cgroups_path=cgroups_path
