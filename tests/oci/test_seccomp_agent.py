@@ -128,6 +128,11 @@ def test_an_agent_that_is_not_there(identity: Identity) -> None:
         run(identity, spec)
 
 
+def test_an_agent_needs_a_state_to_be_told(identity: Identity) -> None:
+    with pytest.raises(OCIError, match="there is no container's state to tell the agent"):
+        identity.run(notifying(identity.spec("true"), "/var/tmp/no-agent"))
+
+
 def test_a_listener_without_a_path(identity: Identity) -> None:
     with pytest.raises(OCIError, match="needs the absolute path of a socket"):
         run(identity, notifying(identity.spec("true"), ""))

@@ -30,7 +30,9 @@ from cellcrate_runtime.oci.spec import Linux, Process, Spec
 from cellcrate_runtime.oci.waiting import InitProcess, undone_on_failure
 
 if TYPE_CHECKING:
-    from cellcrate_runtime.oci.state import State
+    from cellcrate_runtime.linux.seccomp import Seccomp
+    from cellcrate_runtime.oci.privileges import Privileges
+    from cellcrate_runtime.oci.state import State, Status
     from cellcrate_runtime.oci.tuning import Outside
 
 __all__ = [
@@ -95,14 +97,15 @@ def create(
             process_title.title_area()  # while there is a /proc to read it from
         told = _told_to_hooks(spec, state)
         plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, told, launch)
+        answering = _agent_of(plan.privileges, plan.linux, state)
         _give_stdio(plan.process, plan.linux, stdio)
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
         with undone_on_failure(made) as maker:
             maker.tell(IDENTITY)
             if plan.pauses:
                 _act_outside(plan, made)
-            if plan.privileges.has_listener:
-                _hand_listener_over(made, plan.linux, state)
+            if answering is not None:
+                _hand_listener_over(made, answering, made.pid, "creating")
             made.console = maker.hear_ready()
             _limit(made.pid, plan.process)
         return made
@@ -136,19 +139,28 @@ def _act_outside(plan: Plan, made: InitProcess) -> None:
     made.maker.tell(HOOKED)
 
 
+def _agent_of(
+    rights: Privileges, linux: Linux, state: State | None
+) -> tuple[Seccomp, State] | None:
+    """The profile that names who answers for system calls, and what he is told, if there is one."""
+    if linux.seccomp is None or not rights.has_listener:
+        return None
+    if state is None:
+        raise OCIError("linux.seccomp: there is no container's state to tell the agent", "invalid")
+    return linux.seccomp, state
+
+
 def _hand_listener_over(
-    made: InitProcess, linux: Linux, state: State | None, first_pid: int | None = None
+    made: InitProcess, agent: tuple[Seccomp, State], first: int, status: Status
 ) -> None:
-    """Send the descriptor of a seccomp filter that notifies to who answers for it."""
+    """Send the descriptor of a process's seccomp filter to who answers for it."""
     from cellcrate_runtime.oci import seccomp_agent
 
+    profile, state = agent
     listener = made.maker.hear_listener()
     try:
-        if linux.seccomp is None or state is None:
-            raise OCIError("linux.seccomp: there is no container's state to tell", "invalid")
-        status = "creating" if first_pid is None else "running"
-        here = msgspec.structs.replace(state, pid=first_pid or made.pid, status=status)
-        seccomp_agent.hand_over(listener, linux.seccomp, made.pid, here)
+        here = msgspec.structs.replace(state, pid=first, status=status)
+        seccomp_agent.hand_over(listener, profile, made.pid, here)
     finally:
         os.close(listener)
 
@@ -220,6 +232,7 @@ def execute(
     validate.validate_process(process)
     plan = plan_further(process, spec, stdio, launch)
     linux = spec.linux or Linux()
+    answering = _agent_of(plan.privileges, linux, state)
     _give_stdio(process, linux, stdio)
     joins = joining.of_process(init_pid, [namespace.type for namespace in linux.namespaces])
     try:
@@ -228,8 +241,8 @@ def execute(
     finally:
         joins.close()
     with undone_on_failure(made) as maker:
-        if plan.privileges.has_listener:
-            _hand_listener_over(made, linux, state, init_pid)
+        if answering is not None:
+            _hand_listener_over(made, answering, init_pid, "running")
         made.console = maker.hear_ready()
         _limit(made.pid, process)
     return made
