@@ -185,9 +185,12 @@ def test_what_an_image_is_needed_for_is_known_again(own_engine: RunningEngine) -
     """A machine that goes down may lose what was written last, and not what containers are."""
     container = own_engine.client.containers.create(own_engine.image, ["echo", "fine"])
     own_engine.kill()
-    (own_engine.paths.images / "holds" / container.id).write_bytes(b"")
+    holds = own_engine.paths.images / "holds"
+    (holds / container.id).write_bytes(b"")
+    (holds / ("c" * 64)).write_bytes(b"")  # of a container that is not there any more
     own_engine.start()
     found = again(own_engine, container)
+    assert [path.name for path in holds.iterdir()] == [container.id]
     found.start()
     assert found.wait()["StatusCode"] == 0
     assert found.logs() == b"fine\n"

@@ -59,14 +59,14 @@ def _keep_images(engine: Engine) -> None:
 
     A machine that went down may have lost what was written about them last.
     """
-    known = {container.id for container in engine.containers}
+    holds = engine.images.holds
+    kept = {use.container_id for use in holds.uses()}
     for container in engine.containers:
-        if not engine.images.holds.has(container.id):
+        if container.id not in kept:
             with contextlib.suppress(ImageError):  # who starts it will hear of it
                 engine.images.hold(container.id, engine.images.get(container.definition.image))
-    for use in engine.images.holds.uses():
-        if use.container_id not in known:
-            engine.images.release(use.container_id)
+    for container_id in holds.containers() - {container.id for container in engine.containers}:
+        engine.images.release(container_id)
 
 
 async def _recover_one(engine: Engine, container: Container) -> None:

@@ -40,18 +40,10 @@ class Holds:
         """Write down that a container needs an image's layers.
 
         This is not forced to the disk: who knows the containers can write it anew after a crash of
-        the machine, see :meth:`has`.
+        the machine, which leaves it empty or does not leave it.
         """
         hold = Hold(image.id, image.diff_ids)
         write_whole(self._path(container_id), msgspec.json.encode(hold), durable=False)
-
-    def has(self, container_id: str) -> bool:
-        """Whether a container holds anything."""
-        try:
-            self.get(container_id)
-        except (ImageNotFoundError, msgspec.DecodeError):
-            return False
-        return True
 
     def get(self, container_id: str) -> Hold:
         """What a container holds.
@@ -59,18 +51,21 @@ class Holds:
         Raises:
             ImageNotFoundError: Nothing.
         """
-        try:
-            content = self._path(container_id).read_bytes()
-        except FileNotFoundError as error:
+        hold = self._hold(container_id)
+        if hold is None:
             raise ImageNotFoundError(
                 f"container {container_id} holds no image: it was made without one, or its hold "
                 "was lost. Remove it and make it anew."
-            ) from error
-        return msgspec.json.decode(content, type=Hold)
+            )
+        return hold
 
     def release(self, container_id: str) -> None:
         """Let a container's hold go; it is no error if there is none."""
         self._path(container_id).unlink(missing_ok=True)
+
+    def containers(self) -> set[str]:
+        """Who ever held something, also where what it was is lost."""
+        return {name for name in os.listdir(self.folder) if _safe.fullmatch(name) is not None}
 
     def uses(self) -> list[ImageUse]:
         """All holds. Whether a container runs is not known here; they all say that it does not."""
@@ -84,16 +79,14 @@ class Holds:
         return {diff_id for _, hold in self._read() for diff_id in hold.diff_ids}
 
     def _read(self) -> list[tuple[str, Hold]]:
-        found = []
-        for name in sorted(os.listdir(self.folder)):
-            if _safe.fullmatch(name) is None:
-                continue
-            try:
-                content = (self.folder / name).read_bytes()
-            except FileNotFoundError:
-                continue
-            found.append((name, msgspec.json.decode(content, type=Hold)))
-        return found
+        found = [(name, self._hold(name)) for name in sorted(self.containers())]
+        return [(name, hold) for name, hold in found if hold is not None]
+
+    def _hold(self, container_id: str) -> Hold | None:
+        try:
+            return msgspec.json.decode(self._path(container_id).read_bytes(), type=Hold)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
 
     def _path(self, container_id: str) -> Path:
         if _safe.fullmatch(container_id) is None:
