@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
+from cellcrate_runtime.engine.background import Background
 from cellcrate_runtime.engine.container import Container
 from cellcrate_runtime.engine.errors import BadRequestError
 
@@ -54,10 +56,10 @@ class Owners:
         remove: Kills and removes a container.
     """
 
-    def __init__(self, remove: Callable[[Container], Awaitable[None]]) -> None:
+    def __init__(self, remove: Callable[[Container], Coroutine[Any, Any, None]]) -> None:
         self._remove = remove
         self._watched: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._removals = Background()
 
     def watch(self, container: Container) -> None:
         """Begin to watch the owner of a container, if it has one."""
@@ -96,6 +98,4 @@ class Owners:
         self._bereave(container)
 
     def _bereave(self, container: Container) -> None:
-        task = asyncio.ensure_future(self._remove(container))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._removals.spawn(self._remove(container))

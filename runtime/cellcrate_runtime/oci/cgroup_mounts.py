@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 
 from cellcrate_runtime.linux import mounts, safe_paths
+from cellcrate_runtime.linux.cgroups.hierarchy import Mount, cgroup_mounts
 
 __all__ = ["mount_at", "remember_layout"]
 
@@ -35,28 +36,20 @@ def remember_layout() -> tuple[_Hierarchy, ...]:
 
     Read once, before the first container, since it does not change while the machine runs.
     """
-    found = []
-    with open("/proc/self/mountinfo") as file:
-        for line in file:
-            fields, _, rest = line.partition(" - ")
-            type_, _, options = rest.split(maxsplit=2)
-            place = fields.split(" ", 5)[4]
-            if type_ not in ("cgroup", "cgroup2") or not place.startswith(_TOP + "/"):
-                continue
-            folder = place.removeprefix(_TOP + "/")
-            found.append(_hierarchy(folder, type_, options.strip()))
-    return tuple(found)
+    below_top = [each for each in cgroup_mounts() if each.point.startswith(_TOP + "/")]
+    return tuple(_hierarchy(each) for each in below_top)
 
 
-def _hierarchy(folder: str, type_: str, options: str) -> _Hierarchy:
-    if type_ == "cgroup2":
-        return _Hierarchy(folder, type_, "")
-    words = [word for word in options.split(",") if word not in ("rw", "ro", "xattr")]
+def _hierarchy(mounted: Mount) -> _Hierarchy:
+    folder = mounted.point.removeprefix(_TOP + "/")
+    if mounted.kind == "cgroup2":
+        return _Hierarchy(folder, mounted.kind, "")
+    words = [word for word in mounted.options if word not in ("rw", "ro", "xattr")]
     words = [word for word in words if not word.startswith(("release_agent=", "clone_children"))]
     links = tuple(words) if len(words) > 1 else ()
     if all(word.startswith("name=") for word in words):
         words.insert(0, "none")
-    return _Hierarchy(folder, type_, ",".join(words), links)
+    return _Hierarchy(folder, mounted.kind, ",".join(words), links)
 
 
 def mount_at(root: int, place: int, destination: str, flags: int) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from cellcrate_runtime.oci.channel import START, MakerEnd
 from cellcrate_runtime.oci.errors import OCIError
 
-__all__ = ["InitProcess", "reap", "undone_on_failure"]
+__all__ = ["InitProcess", "kill_and_close", "reap", "undone_on_failure"]
 
 
 class InitProcess:
@@ -60,12 +60,7 @@ class InitProcess:
             return
         self._maker.close()
         self._maker = None
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        reap(self.pid)
-        os.close(self.pidfd)
-        if self.console is not None:
-            os.close(self.console)
+        kill_and_close(self.pid, self.pidfd, self.console)
         self.pidfd, self.console = -1, None
 
 
@@ -77,6 +72,16 @@ def undone_on_failure(made: InitProcess) -> Iterator[MakerEnd]:
     except BaseException:
         made.abort()
         raise
+
+
+def kill_and_close(pid: int, pidfd: int, console: int | None) -> None:
+    """Kill and reap a child, and close the descriptors that are kept for it."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    reap(pid)
+    os.close(pidfd)
+    if console is not None:
+        os.close(console)
 
 
 def reap(pid: int) -> None:

@@ -19,7 +19,7 @@ from cellcrate_runtime.engine.shim.streams import ProgramStreams, close_stdio
 from cellcrate_runtime.oci.example import example
 from cellcrate_runtime.oci.rehearsal import rehearse_making
 
-__all__ = ["example", "rehearse"]
+__all__ = ["rehearse"]
 
 
 def rehearse() -> None:

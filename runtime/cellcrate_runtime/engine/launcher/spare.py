@@ -25,6 +25,7 @@ from cellcrate_runtime.engine.workers import outside
 from cellcrate_runtime.linux.cgroups import CgroupError
 from cellcrate_runtime.oci import container
 from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.example import example
 from cellcrate_runtime.oci.spec import IDMapping
 
 __all__ = ["Taken", "fork", "wait_until_taken"]
@@ -127,7 +128,7 @@ def _news(request: LauncherRequest | None, ready: Ready | None) -> Taken:
 def _make_first_process(mappings: list[IDMapping], ready: Ready | None) -> container.Spare | None:
     cgroup = ready.cgroup if ready is not None else None
     try:
-        return container.make_spare(mappings, rehearsal.example(), cgroup)
+        return container.make_spare(mappings, example(), cgroup)
     except (OCIError, CgroupError):
         return None  # who asks for such a container will hear why
 

@@ -12,24 +12,11 @@ from pathlib import Path
 from cellcrate_runtime.engine.api.types import DeviceMapping
 from cellcrate_runtime.engine.errors import BadRequestError
 from cellcrate_runtime.linux.cgroups.resources import DeviceRule
+from cellcrate_runtime.oci.device_rules import usual_devices
 from cellcrate_runtime.oci.spec import Device
 
 __all__ = ["GivenDevice", "all_devices", "default_rules", "devices", "extra_rules", "rules_for"]
 
-# The devices that every container has, and its terminals: what Docker and runc allow. Making a
-# node (m) is harmless without the right to open it.
-_ALWAYS = (
-    ("c", None, None, "m"),
-    ("b", None, None, "m"),
-    ("c", 1, 3, "rwm"),  # null
-    ("c", 1, 5, "rwm"),  # zero
-    ("c", 1, 7, "rwm"),  # full
-    ("c", 1, 8, "rwm"),  # random
-    ("c", 1, 9, "rwm"),  # urandom
-    ("c", 5, 0, "rwm"),  # tty
-    ("c", 5, 2, "rwm"),  # ptmx
-    ("c", 136, None, "rwm"),  # terminals
-)
 _RULE = re.compile(r"([acb]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
 # Not devices of the host, or made anew in every container.
 _NOT_COPIED = frozenset({"pts", "shm", "fd", "mqueue", "console", "ptmx"})
@@ -54,10 +41,7 @@ def default_rules(*, privileged: bool) -> list[DeviceRule]:
     """Return the rules that all containers have; ``privileged`` ones reach everything."""
     if privileged:
         return [DeviceRule(allow=True, access="rwm")]
-    rules = [DeviceRule(allow=False, access="rwm")]
-    for kind, major, minor, access in _ALWAYS:
-        rules.append(DeviceRule(allow=True, type=kind, major=major, minor=minor, access=access))
-    return rules
+    return [DeviceRule(allow=False, access="rwm"), *usual_devices()]
 
 
 def extra_rules(texts: Iterable[str]) -> list[DeviceRule]:

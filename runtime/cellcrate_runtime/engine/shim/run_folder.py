@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from cellcrate_runtime.linux import unix_sockets
+
 __all__ = [
     "SOCKET",
     "ShimState",
@@ -105,15 +107,13 @@ def connect(folder: StrPath) -> socket.socket:
     Raises:
         OSError: Nobody listens there.
     """
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    try:
-        endpoint.connect(f"/proc/self/fd/{descriptor}/{SOCKET}")
-    except OSError:
-        endpoint.close()
-        raise
-    finally:
-        os.close(descriptor)
+    with unix_sockets.address(os.path.join(folder, SOCKET)) as address:
+        endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        try:
+            endpoint.connect(address)
+        except OSError:
+            endpoint.close()
+            raise
     return endpoint
 
 

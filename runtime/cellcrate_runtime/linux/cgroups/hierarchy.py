@@ -21,7 +21,9 @@ from .errors import ControllerUnavailableError
 __all__ = [
     "LEAF",
     "Hierarchy",
+    "Mount",
     "Place",
+    "cgroup_mounts",
     "discover",
     "hierarchy",
     "own_directories",
@@ -113,14 +115,16 @@ class Hierarchy(msgspec.Struct, frozen=True):
         )
 
 
-class _Mount(msgspec.Struct, frozen=True):
+class Mount(msgspec.Struct, frozen=True):
+    """Where a cgroup file system is mounted, and which part of it."""
+
     root: str
     point: str
-    kind: str
+    kind: str  # cgroup or cgroup2
     options: list[str]
 
 
-def _mounts() -> list[_Mount]:
+def cgroup_mounts() -> list[Mount]:
     """Return the cgroup mounts; see proc_pid_mountinfo(5) for the fields."""
     found = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
@@ -129,7 +133,7 @@ def _mounts() -> list[_Mount]:
             kind, _, options = after.split()[:3]
             if kind in ("cgroup", "cgroup2"):
                 fields = before.split()
-                found.append(_Mount(fields[3], fields[4], kind, options.split(",")))
+                found.append(Mount(fields[3], fields[4], kind, options.split(",")))
     return found
 
 
@@ -144,7 +148,7 @@ def own_paths() -> dict[str, str]:
     return paths
 
 
-def _own_directory(mount: _Mount, path: str) -> str:
+def _own_directory(mount: Mount, path: str) -> str:
     """Return where a mount shows a cgroup, and the mount's top where it does not show it."""
     if mount.root != "/":
         if path != mount.root and not path.startswith(mount.root + "/"):
@@ -168,7 +172,7 @@ def own_directories() -> dict[str, str]:
     """
     own = own_paths()
     directories = {}
-    for mount in _mounts():
+    for mount in cgroup_mounts():
         names = [""] if mount.kind == "cgroup2" else _V1_CONTROLLERS.intersection(mount.options)
         for name in names:
             directories[_V1_NAMES.get(name, name)] = _own_directory(mount, own.get(name, "/"))
@@ -186,7 +190,7 @@ def _may_write(directory: str, files: tuple[str, ...] = ()) -> bool:
     )
 
 
-def _writable_root(mount: _Mount, own: str, files: tuple[str, ...]) -> str | None:
+def _writable_root(mount: Mount, own: str, files: tuple[str, ...]) -> str | None:
     """Return the directory to make cgroups in: the tree's top, or what was delegated to us."""
     if _may_write(mount.point, files):
         return mount.point
@@ -206,7 +210,7 @@ def discover() -> Hierarchy:
     controllers: dict[str, Place] = {}
     unified = None
     kinds = set()
-    for mount in sorted(_mounts(), key=lambda mount: mount.kind):  # v1's claims come first
+    for mount in sorted(cgroup_mounts(), key=lambda mount: mount.kind):  # v1's claims come first
         if mount.kind == "cgroup2":
             kinds.add(2)
             if unified is None:
@@ -225,7 +229,7 @@ def discover() -> Hierarchy:
     return found if found.writable else msgspec.structs.replace(found, reason=_why_not(found))
 
 
-def _note_v2(controllers: dict[str, Place], root: str | None, mount: _Mount) -> None:
+def _note_v2(controllers: dict[str, Place], root: str | None, mount: Mount) -> None:
     """Add the controllers of the v2 tree that no v1 tree has taken."""
     directory = root or mount.point
     try:

@@ -5,9 +5,9 @@ Source: runc's docs/terminals.md, "Detached"; unix(7), SCM_RIGHTS.
 
 from __future__ import annotations
 
-import os
 import socket
 
+from cellcrate_runtime.linux import unix_sockets
 from cellcrate_runtime.oci.command.errors import CommandError
 
 __all__ = ["check", "send_console"]
@@ -36,14 +36,12 @@ def check(path: str, *, terminal: bool, leaves: bool) -> None:
 def send_console(path: str, master: int) -> None:
     """Send the master of a terminal, and let go of it."""
     try:
-        # Opened first, so that a long path is no matter: sun_path has 108 bytes.
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.connect(f"/proc/self/fd/{place}")
-                socket.send_fds(connection, [_NAME], [master])
-        finally:
-            os.close(place)
+        with (
+            unix_sockets.address(path) as address,
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+        ):
+            connection.connect(address)
+            socket.send_fds(connection, [_NAME], [master])
     except OSError as error:
         words = (error.strerror or str(error)).lower()
         raise CommandError(f"cannot send the terminal to {path}: {words}") from error

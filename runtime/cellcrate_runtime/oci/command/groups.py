@@ -13,28 +13,13 @@ from cellcrate_runtime.linux.cgroups import (
     hierarchy,
 )
 from cellcrate_runtime.linux.cgroups.controllers import controllers_for
-from cellcrate_runtime.linux.cgroups.resources import DeviceRule
 from cellcrate_runtime.oci.command.errors import CommandError
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.store import Record
+from cellcrate_runtime.oci.device_rules import usual_devices
 from cellcrate_runtime.oci.spec import Linux, Spec
 
 __all__ = ["group_of", "make_group", "need_group"]
-
-# The devices that every container has (config-linux.md, "Default Devices"), and its terminals.
-# Making a node is allowed: what counts is whether it can be opened.
-_ALWAYS = (
-    ("c", None, None, "m"),
-    ("b", None, None, "m"),
-    ("c", 1, 3, "rwm"),
-    ("c", 1, 5, "rwm"),
-    ("c", 1, 7, "rwm"),
-    ("c", 1, 8, "rwm"),
-    ("c", 1, 9, "rwm"),
-    ("c", 5, 0, "rwm"),
-    ("c", 5, 2, "rwm"),
-    ("c", 136, None, "rwm"),
-)
 
 
 def make_group(settings: Settings, spec: Spec, container_id: str) -> Cgroup | None:
@@ -74,13 +59,7 @@ def _path(settings: Settings, wanted: str, container_id: str) -> str:
 def _with_usual_devices(resources: Resources) -> Resources:
     """With what every container may use, after whatever its configuration forbids."""
     if resources.devices:
-        resources.devices = [
-            *resources.devices,
-            *(
-                DeviceRule(allow=True, type=kind, major=major, minor=minor, access=access)
-                for kind, major, minor, access in _ALWAYS
-            ),
-        ]
+        resources.devices = [*resources.devices, *usual_devices()]
     return resources
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import socket
 from contextlib import ExitStack
 
+from cellcrate_runtime.linux import unix_sockets
 from cellcrate_runtime.linux.cgroups import Cgroup
 from cellcrate_runtime.oci import container, validate
 from cellcrate_runtime.oci.command import console_socket, ordinary_user
@@ -75,7 +77,7 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         listener = _listen(folder) if waits else None
         if listener is not None:
             undone.callback(listener.close)
-            launch = _with_listener(launch, listener)
+            launch = dataclasses.replace(launch, listener=listener.fileno())
         process = container.create(
             bundle.spec,
             rootfs=bundle.rootfs,
@@ -99,31 +101,17 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         return Made(folder, bundle, record, process)
 
 
-def _with_listener(launch: Launch, listener: socket.socket) -> Launch:
-    return Launch(
-        outlives_maker=launch.outlives_maker,
-        listener=listener.fileno(),
-        preserved=launch.preserved,
-        keyring=launch.keyring,
-        pivot=launch.pivot,
-    )
-
-
 def _listen(folder: Folder) -> socket.socket:
-    """The socket on which the process will wait. Its path is short, as sun_path needs it."""
-    place = os.open(folder.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    """The socket on which the process will wait."""
+    with unix_sockets.address(folder.start_socket) as address:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        name = os.path.basename(folder.start_socket)
         try:
-            listener.bind(f"/proc/self/fd/{place}/{name}")
+            listener.bind(address)
             listener.listen(1)
         except BaseException:
             listener.close()
             raise
-        return listener
-    finally:
-        os.close(place)
+    return listener
 
 
 def _remove(group: Cgroup) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+from cellcrate_runtime.linux import unix_sockets
 from cellcrate_runtime.oci.channel import START, MakerEnd
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError
@@ -40,13 +41,11 @@ def start(settings: Settings, arguments: Arguments) -> None:
 
 
 def _connect(folder: Folder) -> MakerEnd:
-    place = os.open(folder.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        connection.connect(f"/proc/self/fd/{place}/{os.path.basename(folder.start_socket)}")
-    except ConnectionRefusedError:
-        connection.close()
-        raise CommandError("cannot start a container that has stopped") from None
-    finally:
-        os.close(place)
+    with unix_sockets.address(folder.start_socket) as address:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.connect(address)
+        except ConnectionRefusedError:
+            connection.close()
+            raise CommandError("cannot start a container that has stopped") from None
     return MakerEnd(connection)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 from collections.abc import Callable
 
@@ -21,7 +20,7 @@ from cellcrate_runtime.linux.cgroups.group import UNIFIED
 from cellcrate_runtime.oci import spec
 from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError
-from cellcrate_runtime.oci.waiting import reap
+from cellcrate_runtime.oci.waiting import kill_and_close
 
 __all__ = ["Foreign", "ForeignProcess", "delete_left", "remove_groups"]
 
@@ -53,12 +52,7 @@ class ForeignProcess:
         if not self._is_waiting:
             return
         self._is_waiting = False
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        reap(self.pid)
-        os.close(self.pidfd)
-        if self.console is not None:
-            os.close(self.console)
+        kill_and_close(self.pid, self.pidfd, self.console)
 
 
 class Foreign:

@@ -10,6 +10,7 @@ import contextlib
 import os
 
 from cellcrate_runtime.linux.cgroups import Cgroup
+from cellcrate_runtime.linux.cgroups.hierarchy import cgroup_mounts
 
 __all__ = ["path_in_tree", "remove_beside"]
 
@@ -28,20 +29,9 @@ def remove_beside(path: str, cgroup: Cgroup) -> None:
     Those above go too where they are empty then, for the embedded runtime has none there.
     """
     own = set(cgroup.directories.values())
-    for top in _tops():
+    for top in (mounted.point for mounted in cgroup_mounts()):
         folder = path
         with contextlib.suppress(OSError):  # there is none, or somebody is in it
             while folder.strip("/") and top + path not in own:
                 os.rmdir(top + folder)
                 folder = os.path.dirname(folder)
-
-
-def _tops() -> list[str]:
-    """Where cgroup file systems are mounted; see proc_pid_mountinfo(5) for the fields."""
-    found = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            before, _, after = line.partition(" - ")
-            if after.split()[0] in ("cgroup", "cgroup2"):
-                found.append(before.split()[4])
-    return found
