@@ -61,7 +61,7 @@ def test_all_run_in_their_order_and_namespaces(
     assert namespaces[0] == namespaces[1] != in_mount_namespace
     assert namespaces[2] == in_mount_namespace
     states.append(json.loads(inside))
-    assert [state["status"] for state in states] == ["creating"] * 3 + ["created"]
+    assert [state["status"] for state in states] == ["created"] * 4
     assert states[0]["pid"] == states[1]["pid"] > 1
     assert states[2]["pid"] == states[3]["pid"] == 1
     assert all(s["id"] == "box" and s["annotations"] == {"a": "b"} for s in states)

@@ -37,6 +37,24 @@ def test_a_destination_without_a_slash_is_below_the_root(identity: Identity) -> 
     assert "rw" in options_of(identity, "/data/x", tmpfs("data/x"))
 
 
+def test_mounts_are_listed_in_the_order_of_the_configuration(identity: Identity) -> None:
+    source = str(identity.base / "root/etc")
+    spec = with_mounts(
+        identity,
+        "cat /proc/self/mountinfo",
+        tmpfs("/data/first"),
+        Mount(destination="/data/second", source=source, options=["rbind"]),
+        tmpfs("/data/third"),
+        Mount(destination="/data/fourth", source=source, options=["bind", "unbindable"]),
+        tmpfs("/data/fifth"),
+    )
+    outcome = identity.run(spec)
+    assert outcome.status == 0, outcome.stderr
+    listed = [line.split()[4] for line in outcome.stdout.splitlines()]
+    places = [mount.destination for mount in spec.mounts]
+    assert [place for place in listed if place in places] == places
+
+
 def test_recursive_options_of_a_new_file_system(identity: Identity) -> None:
     found = options_of(identity, "/data", tmpfs("/data", "rro", "rnosuid", "rnoexec"))
     assert {"ro", "nosuid", "noexec"} <= found

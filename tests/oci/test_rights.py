@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -82,6 +83,20 @@ def test_the_filter_is_loaded(identity: Identity, no_new_privileges: bool, uid: 
     outcome = identity.run(spec)
     assert outcome.status != 0
     assert "Operation not permitted" in outcome.stderr
+
+
+@pytest.mark.parametrize("no_new_privileges", [False, True])
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_a_filter_may_be_older_than_the_runtime(
+    identity: Identity, no_new_privileges: bool, uid: int
+) -> None:
+    newer = ["openat2", "close_range", "clone3", "faccessat2", "pidfd_open", "mount_setattr"]
+    spec = identity.spec("true", no_new_privileges=no_new_privileges, user=User(uid=uid, gid=uid))
+    assert spec.linux is not None
+    refused = Syscall(names=newer, action="SCMP_ACT_ERRNO", errno_ret=errno.EPERM)
+    spec.linux.seccomp = Seccomp(default_action="SCMP_ACT_ALLOW", syscalls=[refused])
+    outcome = identity.run(spec)
+    assert outcome.status == 0, outcome.stderr
 
 
 def test_a_filter_that_kills(identity: Identity) -> None:

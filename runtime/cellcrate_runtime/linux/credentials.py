@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from cellcrate_runtime.linux import capabilities
 from cellcrate_runtime.linux.syscalls import SystemCall
 
-__all__ = ["become", "file_access_as", "set_groups"]
+__all__ = ["become", "file_access_as", "file_access_of", "set_groups"]
 
 _setgroups = SystemCall("setgroups", ctypes.c_size_t, ctypes.c_char_p)
 _setresuid = SystemCall("setresuid", *[ctypes.c_uint] * 3)
@@ -33,6 +33,23 @@ def become(uid: int, gid: int) -> None:
     """Set the real, effective and saved ids, groups first, while that is still allowed."""
     _setresgid(gid, gid, gid)
     _setresuid(uid, uid, uid)
+
+
+@contextmanager
+def file_access_of(uid: int, gid: int) -> Iterator[None]:
+    """Have the access to files that another user has, and no more, for a while.
+
+    Source: setfsuid(2). The kernel drops the capabilities that have to do with files while the user
+    for files is not 0, and gives them back after that. An id that this user namespace does not have
+    changes nothing.
+    """
+    _setfsgid(gid)
+    _setfsuid(uid)
+    try:
+        yield
+    finally:
+        _setfsuid(0)
+        _setfsgid(0)
 
 
 @contextmanager

@@ -168,6 +168,25 @@ def attach(tree: int, target: int | str) -> None:
         _move_mount(tree, b"", target, b"", _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH)
 
 
+def attach_as_newest(tree: int, target: int, aside: int) -> None:
+    """Attach a detached mount as if it had been made just now: the lists of mounts have it last.
+
+    Since Linux 6.8 they are in the order in which mounts were made, and not in that of their places
+    (proc_pid_mountinfo(5)). So what is attached is a copy, which only a mount of this mount
+    namespace can have.
+
+    Args:
+        target: An open directory or file.
+        aside: Another one, where the original is left, to go with what that is part of.
+    """
+    attach(tree, aside)
+    copy = open_tree("", at=tree, clone=True, recursive=True)
+    try:
+        attach(copy, target)
+    finally:
+        os.close(copy)
+
+
 def bind(source: str, target: int, *, recursive: bool = False, set_: int = 0) -> None:
     """Attach a copy of the mount at ``source`` on an open directory or file.
 

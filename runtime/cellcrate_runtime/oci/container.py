@@ -121,7 +121,8 @@ def _told_to_hooks(spec: Spec, state: State | None) -> State | None:
         return None
     if state is None:
         raise OCIError("hooks: there is no container's state to tell them", "invalid")
-    return msgspec.structs.replace(state, status="creating")
+    # Of the steps of the lifecycle, "creating" is only the one before the hooks.
+    return msgspec.structs.replace(state, status="created")
 
 
 def _act_outside(plan: Plan, made: InitProcess) -> None:

@@ -19,6 +19,7 @@ from cellcrate_runtime.linux import credentials, interfaces, namespaces, process
 from cellcrate_runtime.oci import consoles, rootfs, sysctls, users
 from cellcrate_runtime.oci.channel import HOOKED, IDENTITY, ProcessEnd
 from cellcrate_runtime.oci.last_steps import finish
+from cellcrate_runtime.oci.mounts import Outside
 from cellcrate_runtime.oci.plan import MADE_FIRST, MADE_LATE, Plan, read_plan
 from cellcrate_runtime.oci.spec import Hooks
 
@@ -57,10 +58,10 @@ def become_what_is_planned(
 
 
 def _live(plan: Plan, channel: ProcessEnd) -> None:
-    _take_place(plan, channel)
+    outside = _take_place(plan, channel)
     channel.wait_for(IDENTITY)
     _take_identity(plan, channel)
-    console = _build_walls(plan, channel)
+    console = _build_walls(plan, outside, channel)
     at_start = partial(_run_in_container, plan) if plan.state is not None else None
     finish(
         plan.process,
@@ -89,8 +90,12 @@ def _settle_in(new: frozenset[str], channel: ProcessEnd, *, keyring: bool = True
         processes.join_new_session_keyring()
 
 
-def _take_place(plan: Plan, channel: ProcessEnd) -> None:
-    """What needs no identity, done while the maker writes the id mappings and the cgroup."""
+def _take_place(plan: Plan, channel: ProcessEnd) -> Outside:
+    """What needs no identity, done while the maker writes the id mappings and the cgroup.
+
+    Returns:
+        Places outside the container's root.
+    """
     if plan.spec.hostname:
         channel.doing = f"cannot set the host name {plan.spec.hostname!r}"
         namespaces.set_hostname(plan.spec.hostname)
@@ -104,7 +109,7 @@ def _take_place(plan: Plan, channel: ProcessEnd) -> None:
         namespaces.enter_new_time_namespace({c: (o.secs, o.nanosecs) for c, o in offsets})
     channel.doing = "cannot mount the root file system"
     namespaces.unshare(namespaces.FLAGS["mount"])
-    rootfs.attach_root(plan.root, plan.linux.rootfs_propagation, plan.root_path)
+    return rootfs.attach_root(plan.root, plan.linux.rootfs_propagation, plan.root_path)
 
 
 def _take_identity(plan: Plan, channel: ProcessEnd) -> None:
@@ -126,7 +131,7 @@ def become_root() -> None:
     credentials.become(0, 0)
 
 
-def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
+def _build_walls(plan: Plan, outside: Outside, channel: ProcessEnd) -> int | None:
     """Build the file system and enter it; the master of the terminal, if there is one."""
 
     def doing(what: str) -> None:
@@ -134,8 +139,14 @@ def _build_walls(plan: Plan, channel: ProcessEnd) -> int | None:
 
     os.umask(0)
     rootfs.build(
-        plan.root, plan.linux, plan.mounts, may_make_nodes=plan.may_make_nodes, doing=doing
+        plan.root,
+        plan.linux,
+        plan.mounts,
+        outside,
+        may_make_nodes=plan.may_make_nodes,
+        doing=doing,
     )
+    outside.close()
     if plan.pauses:
         _pause(plan, channel)
     if plan.privileges.tuning is not None:

@@ -21,10 +21,32 @@ from cellcrate_runtime.oci.identity import MappingNamespaces
 from cellcrate_runtime.oci.mount_options import MountOptions, bind_attributes, parse
 from cellcrate_runtime.oci.spec import Linux, Mount
 
-__all__ = ["PreparedMount", "is_dev", "perform", "prepare", "prepare_dev"]
+__all__ = ["Outside", "PreparedMount", "is_dev", "perform", "prepare", "prepare_dev"]
 
 # What the kernel mounts only for the owner of a namespace, and where the host has it.
 _TAKEN_FROM_HOST = {"proc": "/proc", "sysfs": "/sys", "mqueue": "/dev/mqueue"}
+
+
+@dataclass
+class Outside:
+    """Two places of the host's that this mount namespace has for itself, until it leaves them.
+
+    Every procfs has them, and no step on the way to the program, nor a hook, looks at them.
+    """
+
+    directory: int
+    file: int
+
+    @classmethod
+    def open(cls) -> Outside:
+        """Open them, while there is a way to them."""
+        flags = os.O_PATH | os.O_CLOEXEC
+        return cls(os.open("/proc/fs", flags), os.open("/proc/version", flags))
+
+    def close(self) -> None:
+        """Let go of them."""
+        os.close(self.directory)
+        os.close(self.file)
 
 
 @dataclass
@@ -117,7 +139,9 @@ def prepare(mount: Mount, namespaces: MappingNamespaces) -> PreparedMount:
 def _set_attributes(
     tree: int, mount: Mount, options: MountOptions, namespaces: MappingNamespaces
 ) -> None:
-    propagation = options.propagation & ~mounts.MS_REC or mounts.MS_PRIVATE
+    propagation = options.propagation & ~mounts.MS_REC
+    if propagation in (0, mounts.MS_UNBINDABLE):  # this one comes last: it forbids copies
+        propagation = mounts.MS_PRIVATE
     everywhere = not options.propagation or bool(options.propagation & mounts.MS_REC)
     mounts.set_attributes(
         tree,
@@ -162,8 +186,13 @@ def _translate_ids(
         ) from error
 
 
-def perform(root: int, prepared: PreparedMount) -> None:
-    """Put a mount in its place below the open directory ``root``; to be called in the container.
+def perform(root: int, prepared: PreparedMount, outside: Outside) -> None:
+    """Put a mount in its place; to be called in the container.
+
+    Args:
+        root: The directory below which it is put.
+        prepared: The mount.
+        outside: Where what is left behind goes.
 
     Raises:
         OSError: As the kernel says.
@@ -173,12 +202,7 @@ def perform(root: int, prepared: PreparedMount) -> None:
         _remount(root, mount, options)
         return
     if prepared.tree is not None:
-        make = safe_paths.make_directory if prepared.is_directory else safe_paths.make_file
-        place = make(root, mount.destination)
-        try:
-            mounts.attach(prepared.tree, place)
-        finally:
-            os.close(place)
+        _attach(root, prepared, prepared.tree, outside)
         return
     place, was_there = _place(root, mount.destination)
     try:
@@ -194,6 +218,20 @@ def perform(root: int, prepared: PreparedMount) -> None:
         _set_recursively(root, mount.destination, options)
     if options.propagation:
         _propagate(root, mount.destination, options.propagation)
+
+
+def _attach(root: int, prepared: PreparedMount, tree: int, outside: Outside) -> None:
+    """Put what was mounted outside in its place."""
+    destination = prepared.mount.destination
+    make = safe_paths.make_directory if prepared.is_directory else safe_paths.make_file
+    place = make(root, destination)
+    try:
+        aside = outside.directory if prepared.is_directory else outside.file
+        mounts.attach_as_newest(tree, place, aside)
+    finally:
+        os.close(place)
+    if prepared.options.propagation & mounts.MS_UNBINDABLE:
+        _propagate(root, destination, prepared.options.propagation)
 
 
 def _remount(root: int, mount: Mount, options: MountOptions) -> None:

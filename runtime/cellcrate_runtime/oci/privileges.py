@@ -116,20 +116,19 @@ def drop(privileges: Privileges, cwd: str, channel: ProcessEnd) -> None:
         from cellcrate_runtime.oci import tuning
 
         tuning.apply(privileges.tuning)
+    _set_groups(privileges.groups)
+    # While no filter is loaded: the container's may know nothing of openat2(2).
+    _enter_working_directory(cwd, privileges)
     if privileges.has_listener and not privileges.no_new_privileges:
         _load_with_listener(privileges, channel)
     elif not privileges.no_new_privileges:
         # Without no_new_privs only CAP_SYS_ADMIN may load a filter, and it goes next.
         load_filter(privileges)
     capabilities.drop_bounding(privileges.capabilities.bounding)
-    entered = _enter(cwd)
     capabilities.keep_across_user_change(True)
-    _set_groups(privileges.groups)
     _become(privileges.uid, privileges.gid)
     capabilities.keep_across_user_change(False)
     _take_available(privileges.capabilities)
-    if not entered and not _enter(cwd):
-        raise OCIError(f"the working directory {cwd!r} is closed to the user", "permission")
     if privileges.no_new_privileges:
         processes.forbid_new_privileges()
         if privileges.has_listener:
@@ -149,6 +148,19 @@ def _load_with_listener(privileges: Privileges, channel: ProcessEnd) -> None:
     if listener is not None:
         say(listener)
         os.close(listener)
+
+
+def _enter_working_directory(cwd: str, privileges: Privileges) -> None:
+    """Go there with root's rights, or else with those of the user, whose folder it may be.
+
+    Root of a user namespace has no rights over what belongs to ids that are not mapped in it.
+    """
+    if _enter(cwd):
+        return
+    with credentials.file_access_of(privileges.uid, privileges.gid):
+        entered = _enter(cwd)
+    if not entered:
+        raise OCIError(f"the working directory {cwd!r} is closed to the user", "permission")
 
 
 def _enter(cwd: str) -> bool:

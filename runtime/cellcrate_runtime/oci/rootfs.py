@@ -9,7 +9,7 @@ from cellcrate_runtime.linux import mounts, safe_paths
 from cellcrate_runtime.oci import devices, masks
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.mount_options import PROPAGATION
-from cellcrate_runtime.oci.mounts import PreparedMount, is_dev, perform
+from cellcrate_runtime.oci.mounts import Outside, PreparedMount, is_dev, perform
 from cellcrate_runtime.oci.spec import Linux
 
 __all__ = ["attach_root", "build", "enter", "open_root"]
@@ -30,14 +30,19 @@ def open_root(path: str, propagation: str = "") -> int:
     return tree
 
 
-def attach_root(root: int, propagation: str, path: str = "") -> None:
+def attach_root(root: int, propagation: str, path: str = "") -> Outside:
     """Give the root a place in this (new) mount namespace, where nothing made reaches the host.
 
     Its place is on top of the host's root, the one folder that surely exists and can be reached;
     or ``path``, where hooks look for it.
+
+    Returns:
+        Places outside the root, which go with the rest of the host's when that is left.
     """
     mounts.set_propagation("/", _reach(propagation) | mounts.MS_REC)
+    outside = Outside.open()
     mounts.attach(root, path or "/")
+    return outside
 
 
 def _reach(propagation: str) -> int:
@@ -49,6 +54,7 @@ def build(
     root: int,
     linux: Linux,
     prepared: Iterable[PreparedMount],
+    outside: Outside,
     *,
     may_make_nodes: bool,
     doing: Callable[[str], None],
@@ -59,6 +65,7 @@ def build(
         root: The attached root.
         linux: The configuration.
         prepared: Its mounts, in order.
+        outside: What :func:`attach_root` returned.
         may_make_nodes: Whether mknod(2) works here.
         doing: Told what is being done, for messages.
     """
@@ -66,7 +73,7 @@ def build(
     for each in prepared:
         destination = each.mount.destination
         doing(f"cannot mount {each.mount.source or each.mount.type} at {destination}")
-        perform(root, each)
+        perform(root, each, outside)
         if is_dev(each.mount):
             dev = each
     doing("cannot make the devices of /dev")
