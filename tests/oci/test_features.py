@@ -14,7 +14,7 @@ from cellcrate_runtime.oci.example import example
 from cellcrate_runtime.oci.features import document
 from cellcrate_runtime.oci.spec import Capabilities, Linux, MemoryPolicy, decode, encode
 from cellcrate_runtime.oci.validate import validate
-from cellcrate_runtime.oci.validate_process import warnings
+from cellcrate_runtime.oci.validate_process import process_warnings
 
 FEATURES: Any = document()
 
@@ -54,7 +54,7 @@ def test_namespaces_and_capabilities() -> None:
     assert process is not None
     names = linux["capabilities"]
     process.capabilities = Capabilities(bounding=names, permitted=names, effective=names)
-    assert warnings(process) == []
+    assert process_warnings(process) == []
 
 
 def test_memory_policies() -> None:

@@ -108,14 +108,14 @@ def test_a_hook_has_its_own_environment_and_begins_in_the_bundle(identity: Ident
 def test_a_failure_is_the_end_of_the_container(identity: Identity, kind: str) -> None:
     spec = identity.spec("echo", "never")
     spec.hooks = Hooks(**{kind: [shell("echo the reason >&2; exit 3"), shell("exit 4")]})
-    with pytest.raises(OCIError, match="/bin/sh failed with status 3: the reason"):
+    with pytest.raises(OCIError, match="/bin/sh failed with exit code 3: the reason"):
         run(identity, spec)
 
 
 def test_a_failure_before_the_program(identity: Identity) -> None:
     spec = identity.spec("echo", "never")
     spec.hooks = Hooks(start_container=[Hook(path="/bin/missing")])
-    with pytest.raises(OCIError, match=r"/bin/missing could not be run \(status 127\): no such"):
+    with pytest.raises(OCIError, match=r"/bin/missing could not be run \(exit code 127\): no such"):
         run(identity, spec)
 
 
@@ -145,7 +145,7 @@ def test_those_after_the_end_all_run(tmp_path: Path) -> None:
     state = State(oci_version="1.2.0", id="box", status="stopped", bundle=str(tmp_path))
     wanted = [shell("exit 1"), shell("echo more > notes"), Hook(path="/missing")]
     first, second = hooks.run_each(wanted, state)
-    assert "status 1" in first.message
+    assert "exit code 1" in first.message
     assert "/missing" in second.message
     assert notes.read_text() == "more\n"
 

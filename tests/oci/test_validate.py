@@ -11,8 +11,7 @@ import pytest
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.example import example
 from cellcrate_runtime.oci.spec import Spec, decode
-from cellcrate_runtime.oci.validate import validate
-from cellcrate_runtime.oci.validate_process import warnings
+from cellcrate_runtime.oci.validate import process_warnings, validate, warnings
 
 GOOD: dict[str, Any] = {
     "ociVersion": "1.2.0",
@@ -75,7 +74,6 @@ def bind(**members: object) -> dict[str, object]:
     ("path", "value", "message"),
     [
         ("ociVersion", "2.0.0", "ociVersion: '2.0.0' is not a version 1"),
-        ("process", None, "process: there is no program"),
         ("process.args", [], "process.args: there is no program"),
         ("process.args", ["a\0b"], "process.args: .* zero byte"),
         ("process.env", ["A"], "process.env: 'A' is not of the form"),
@@ -145,7 +143,6 @@ def bind(**members: object) -> dict[str, object]:
         ("hooks", {"poststart": [{"path": "/x", "env": ["x"]}]}, "poststart.*env: 'x' is not of"),
         ("mounts.+", bind(destination="/.."), "the root itself"),
         ("mounts.+", bind(source="y"), r"mounts\[1\].source: a bind mount needs"),
-        ("mounts.+", bind(options=["bind", "size=1"]), "a bind mount takes no 'size=1'"),
         ("mounts.+", bind(source="/y\0"), "zero byte"),
         ("mounts.+", {"destination": "/x"}, r"mounts\[1\].type: is missing"),
         ("mounts.+", bind(uidMappings=[mapping(0, 0, 1)]), "must be given together"),
@@ -163,6 +160,39 @@ def test_versions(version: str) -> None:
     validate(changed("ociVersion", version))
 
 
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        ({"deadline": 20000000}, "runtime: is missing"),
+        ({"runtime": 20000000}, "deadline: is missing"),
+        ({"runtime": 100, "deadline": 20000000}, "runtime: must be between 1024 and"),
+        ({"runtime": 30000, "deadline": 20000}, "runtime: must be <= the deadline"),
+        ({"runtime": 2000, "deadline": 4000, "period": 3000}, "deadline: must be <= the period"),
+    ],
+)
+def test_times_of_a_deadline_scheduler(times: dict[str, int], message: str) -> None:
+    with pytest.raises(OCIError, match=message):
+        validate(changed("process.scheduler", {"policy": "SCHED_DEADLINE", **times}))
+
+
+def test_a_name_is_given_in_one_way() -> None:
+    with pytest.raises(OCIError, match="use the member hostname"):
+        validate(changed("linux.sysctl", {"kernel.hostname": "box"}))
+    spec = changed("linux.sysctl", {"kernel.domainname": "one"})
+    spec.domainname = "one"
+    validate(spec)
+    spec.domainname = "other"
+    with pytest.raises(OCIError, match="not what the member domainname says"):
+        validate(spec)
+
+
+def test_options_that_a_bind_mount_has_no_use_for_are_warned_of() -> None:
+    spec = changed("mounts.+", bind(options=["bind", "ro", "size=1"]))
+    validate(spec)
+    (warning,) = warnings(spec)
+    assert warning == "mounts[1].options: size=1: not for a bind mount, and left out"
+
+
 def test_what_is_unknown_is_ignored() -> None:
     validate(changed("linux.wings", {"count": 2}))
     validate(changed("process.commandLine", "cmd.exe"))
@@ -172,7 +202,7 @@ def test_what_is_unknown_is_ignored() -> None:
 def test_capabilities_that_cannot_be_granted_are_warned_of() -> None:
     process = changed("process.capabilities.effective", ["CAP_CHOWN", "CAP_FLY"]).process
     assert process is not None
-    unknown, beyond = warnings(process)
+    unknown, beyond = process_warnings(process)
     assert "'CAP_FLY' is no capability" in unknown
     assert "CAP_CHOWN, CAP_FLY is not among the permitted ones" in beyond
 

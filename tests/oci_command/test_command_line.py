@@ -61,6 +61,11 @@ def test_errors_go_to_a_file_for_programs(program: Program, tmp_path: Path) -> N
     assert line["time"].endswith("Z")
 
 
+def test_a_log_that_cannot_be_written_is_said(program: Program, tmp_path: Path) -> None:
+    said = Program(program.root, f"--log={tmp_path}/missing/log").refusal("list")
+    assert f"--log: cannot open {tmp_path}/missing/log: No such file" in said
+
+
 def test_errors_go_to_people_otherwise(program: Program) -> None:
     assert 'level=error msg="container does not exist"' in program.refusal("state", "nobody")
 

@@ -221,6 +221,46 @@ def test_later_hooks_are_run_with_the_state(program: Program, bundle: Bundle) ->
     assert json.loads((bundle.folder / "poststop").read_text())["status"] == "stopped"
 
 
+def test_a_hook_without_an_environment_has_the_runtimes(program: Program, bundle: Bundle) -> None:
+    inherits = {"path": "/bin/sh", "args": ["sh", "-c", f"env > {bundle.folder}/inherited"]}
+    empty = {"path": "/bin/sh", "args": ["sh", "-c", f"env > {bundle.folder}/none"], "env": []}
+    bundle.document["hooks"] = {"prestart": [inherits, empty]}
+    path = bundle.write("true")
+    program.do("run", f"--bundle={path}", "c1")
+    assert "PYTHONPATH=" in (bundle.folder / "inherited").read_text()
+    assert "PYTHONPATH=" not in (bundle.folder / "none").read_text()
+
+
+def test_nothing_is_left_where_a_hook_failed_after_the_start(
+    program: Program, bundle: Bundle
+) -> None:
+    bundle.document["hooks"] = {
+        "poststart": [{"path": "/bin/false"}],
+        "poststop": [{"path": "/bin/sh", "args": ["sh", "-c", f"cat > {bundle.folder}/stopped"]}],
+    }
+    path = bundle.write("sleep", "1000")
+    program.do("create", f"--bundle={path}", "c1")
+    pid = json.loads(program.do("state", "c1"))["pid"]
+    assert "the hook /bin/false failed with exit code 1" in program.refusal("start", "c1")
+    assert not _is_alive(pid)
+    assert program.do("list", "--quiet") == ""
+    assert json.loads((bundle.folder / "stopped").read_text())["status"] == "stopped"
+
+
+def test_without_a_process_there_is_nothing_to_start(program: Program, bundle: Bundle) -> None:
+    path = bundle.write("true")
+    document = json.loads(Path(path, "config.json").read_text())
+    del document["process"]
+    Path(path, "config.json").write_text(json.dumps(document))
+    assert "process: there is no program to run" in program.refusal("run", f"--bundle={path}", "c1")
+    program.do("create", f"--bundle={path}", "c1")
+    assert program.status("c1") == "created"
+    assert "there is no program to start" in program.refusal("start", "c1")
+    _wait_for_end(program, "c1")
+    assert program.status("c1") == "stopped"
+    program.do("delete", "c1")
+
+
 def _is_alive(pid: int) -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cellcrate_runtime.linux.cgroups import Cgroup, tidy
+from cellcrate_runtime.linux.cgroups import Cgroup, hierarchy, tidy
 from oci_command.program import ENVIRONMENT, Bundle, Program
 
 pytestmark = pytest.mark.root
@@ -124,6 +124,20 @@ def test_a_limit_holds_from_the_beginning(program: Program, bundle: Bundle) -> N
     path = bundle.write("sh", "-c", "sleep 0.1 & sleep 0.1 & wait")
     done = program.call("run", f"--bundle={path}", "c1")
     assert "fork" in done.stderr
+
+
+def test_its_own_group_is_the_top_without_a_cgroup_namespace(
+    program: Program, bundle: Bundle
+) -> None:
+    if hierarchy().kind == "v2":
+        pytest.skip("of the v2 tree alone, the container sees the host's")
+    linux = bundle.document["linux"]
+    linux["namespaces"] = [n for n in linux["namespaces"] if n["type"] != "cgroup"]
+    path = bundle.write("sh", "-c", "cd /sys/fs/cgroup; for tree in *; do cat $tree/tasks; done")
+    done = program.call("run", f"--bundle={path}", "c1")
+    seen = set(done.stdout.split())
+    assert "1" in seen
+    assert "0" not in seen  # what a process outside the PID namespace is called
 
 
 def _statistics(program: Program, container: str) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """``/sys/fs/cgroup`` in a container: its own group, as the top of the tree.
 
 In a cgroup namespace of its own a container sees its group as the root of every tree that is
-mounted (cgroup_namespaces(7)). Folders are as on the host: one tree (v2), a folder for each
-controller (v1), or both (hybrid).
+mounted (cgroup_namespaces(7)). Without one, the folder of its group is mounted in place of a v1
+tree, as runc and crun do; the v2 tree alone is then the host's. Folders are as on the host: one
+tree (v2), a folder for each controller (v1), or both (hybrid).
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ import os
 from dataclasses import dataclass
 
 from cellcrate_runtime.linux import mounts, safe_paths
-from cellcrate_runtime.linux.cgroups.hierarchy import Mount, cgroup_mounts
+from cellcrate_runtime.linux.cgroups.hierarchy import (
+    Mount,
+    cgroup_mounts,
+    own_directory,
+    own_paths,
+)
 
 __all__ = ["mount_at", "remember_layout"]
 
@@ -22,12 +28,22 @@ _SAFE = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
 @dataclass(frozen=True)
 class _Hierarchy:
-    """One mounted tree: the folder's name, the file system's type, and its options."""
+    """One mounted tree: the folder's name, the file system's options, and whence it was read.
+
+    Attributes:
+        name: What ``/proc/self/cgroup`` calls it.
+    """
 
     folder: str
-    type: str
+    mounted: Mount
+    name: str
     options: str
     links: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """The file system's type: ``cgroup`` or ``cgroup2``."""
+        return self.mounted.kind
 
 
 @functools.cache
@@ -43,13 +59,13 @@ def remember_layout() -> tuple[_Hierarchy, ...]:
 def _hierarchy(mounted: Mount) -> _Hierarchy:
     folder = mounted.point.removeprefix(_TOP + "/")
     if mounted.kind == "cgroup2":
-        return _Hierarchy(folder, mounted.kind, "")
+        return _Hierarchy(folder, mounted, "", "")
     words = [word for word in mounted.options if word not in ("rw", "ro", "xattr")]
     words = [word for word in words if not word.startswith(("release_agent=", "clone_children"))]
-    links = tuple(words) if len(words) > 1 else ()
+    name, links = words[0], tuple(words) if len(words) > 1 else ()
     if all(word.startswith("name=") for word in words):
         words.insert(0, "none")
-    return _Hierarchy(folder, mounted.kind, ",".join(words), links)
+    return _Hierarchy(folder, mounted, name, ",".join(words), links)
 
 
 def mount_at(root: int, place: int, destination: str, flags: int) -> None:
@@ -62,8 +78,9 @@ def mount_at(root: int, place: int, destination: str, flags: int) -> None:
     mounts.mount_here("tmpfs", place, "tmpfs", _SAFE, options)
     top = safe_paths.open_inside(root, destination, os.O_PATH | os.O_DIRECTORY)
     try:
+        own = own_paths()
         for hierarchy in layout:
-            _mount_hierarchy(top, hierarchy, flags)
+            _mount_hierarchy(top, hierarchy, flags, own.get(hierarchy.name, "/"))
         if flags & mounts.MS_RDONLY:
             mounts.set_attributes(top, set_=mounts.ATTR_RDONLY)
     finally:
@@ -78,20 +95,28 @@ def _mount_unified(place: int, flags: int) -> None:
         _take(place, _TOP, flags)
 
 
-def _mount_hierarchy(top: int, hierarchy: _Hierarchy, flags: int) -> None:
+def _mount_hierarchy(top: int, hierarchy: _Hierarchy, flags: int, own: str) -> None:
     os.fchdir(top)
     os.mkdir(hierarchy.folder, 0o755)
-    try:
-        mounts.mount("cgroup", hierarchy.folder, hierarchy.type, flags, hierarchy.options)
-    except PermissionError:
-        place = os.open(hierarchy.folder, os.O_PATH | os.O_CLOEXEC)
+    source = own_directory(hierarchy.mounted, own)
+    if own != "/":  # and so is not the top of a cgroup namespace
+        _take_into(hierarchy.folder, source, flags)
+    else:
         try:
-            _take(place, f"{_TOP}/{hierarchy.folder}", flags)
-        finally:
-            os.close(place)
+            mounts.mount("cgroup", hierarchy.folder, hierarchy.type, flags, hierarchy.options)
+        except PermissionError:
+            _take_into(hierarchy.folder, source, flags)
     for link in hierarchy.links:
         if link != hierarchy.folder:
             os.symlink(hierarchy.folder, link)
+
+
+def _take_into(folder: str, source: str, flags: int) -> None:
+    place = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+    try:
+        _take(place, source, flags)
+    finally:
+        os.close(place)
 
 
 def _take(place: int, source: str, flags: int) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 from cellcrate_runtime.linux import processes
@@ -100,14 +100,19 @@ def _become(hook: Hook, folder: str, stdin: int, output: int) -> NoReturn:
         processes.reset_signals()
         processes.block_signals(processes.NO_SIGNALS)
         os.chdir(folder)
-        environment = dict(line.split("=", 1) for line in hook.env)
-        os.execve(hook.path, hook.args or [hook.path], environment)
+        os.execve(hook.path, hook.args or [hook.path], _environment(hook))
     except OSError as error:
         if error.filename == hook.path:
             error.filename = None  # the message has it
         os.write(2, describe(error).encode())
     finally:
         os._exit(_NOT_EXECUTED)
+
+
+def _environment(hook: Hook) -> Mapping[str, str]:
+    if hook.env is None:
+        return os.environ
+    return dict(line.split("=", 1) for line in hook.env)
 
 
 def _wait(pidfd: int, hook: Hook) -> int:
@@ -134,5 +139,5 @@ def _ending(status: int) -> str:
     if status < 0:
         return f"was killed by signal {-status}"
     if status == _NOT_EXECUTED:
-        return "could not be run (status 127)"
-    return f"failed with status {status}"
+        return "could not be run (exit code 127)"
+    return f"failed with exit code {status}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from cellcrate_runtime.linux import process_title, processes
 from cellcrate_runtime.oci import limits, privileges, programs, reaper
 from cellcrate_runtime.oci.channel import START, ProcessEnd, accept_starter
+from cellcrate_runtime.oci.errors import StartError
 from cellcrate_runtime.oci.launch import IN_PROCESS, Launch
 from cellcrate_runtime.oci.privileges import Privileges
 from cellcrate_runtime.oci.spec import Process
@@ -49,7 +50,7 @@ def finish(
     if not launch.outlives_maker:
         # After the change of user, which undoes it.
         processes.die_with_parent()
-    if launch.listener is not None:
+    if launch.listener is not None and process.args:
         # Nobody waits for the start, so what is sure to fail then is said now.
         programs.find(process.args[0], programs.search_path(process.env))
     channel.say_ready(console)
@@ -59,6 +60,8 @@ def finish(
     if launch.listener is not None:
         channel.fd = accept_starter(launch.listener)
     channel.wait_for(START)
+    if not process.args:
+        raise StartError("the configuration has no process: there is no program to start")
     if before_start is not None:
         channel.doing = "cannot run the hooks"
         before_start()

@@ -179,7 +179,7 @@ def _enter(cwd: str) -> bool:
     except PermissionError:
         return False
     except OSError as error:
-        raise OCIError.from_os_error(error, "cannot enter the working directory") from error
+        raise OCIError.from_os_error(error, "cannot chdir to the working directory") from error
     finally:
         os.close(root)
     return True

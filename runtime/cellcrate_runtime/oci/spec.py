@@ -87,7 +87,7 @@ class IOPriority(_Document):
     """The I/O scheduling class and priority; see ioprio_set(2)."""
 
     class_: str = msgspec.field(name="class")
-    priority: int
+    priority: int = 0
 
 
 class Scheduler(_Document):
@@ -225,11 +225,14 @@ class Linux(_Document):
 
 
 class Hook(_Document):
-    """A program to run; ``timeout`` is in seconds."""
+    """A program to run; ``timeout`` is in seconds.
+
+    Without ``env`` it has the environment of the runtime, and with an empty one none.
+    """
 
     path: str
     args: list[str] = []
-    env: list[str] = []
+    env: list[str] | None = None
     timeout: int | None = None
 
 

@@ -21,9 +21,9 @@ from cellcrate_runtime.oci.spec import (
     Spec,
 )
 from cellcrate_runtime.oci.validate_mounts import check_mount
-from cellcrate_runtime.oci.validate_process import validate_process
+from cellcrate_runtime.oci.validate_process import process_warnings, validate_process
 
-__all__ = ["validate", "validate_process"]
+__all__ = ["process_warnings", "validate", "validate_process", "warnings"]
 
 _DEVICE_TYPES = frozenset("cbup")
 _CLOCKS = frozenset({"monotonic", "boottime"})
@@ -44,9 +44,8 @@ def validate(spec: Spec) -> None:
         refuse("ociVersion", f"{spec.oci_version!r} is not a version 1 of the specification")
     if spec.root is None:
         refuse("root", "there is no root file system")
-    if spec.process is None:
-        refuse("process", "there is no program to run")
-    validate_process(spec.process)
+    if spec.process is not None:  # without one a container can be made, and not be started
+        validate_process(spec.process)
     linux = spec.linux or Linux()
     _check_namespaces(linux.namespaces)
     new: set[str] = {namespace.type for namespace in linux.namespaces if not namespace.path}
@@ -55,13 +54,24 @@ def validate(spec: Spec) -> None:
     _check_names(spec, types)
     for index, mount in enumerate(spec.mounts):
         check_mount(f"mounts[{index}]", mount, "user" in types)
-    _check_linux(linux, new, types)
+    _check_linux(linux, new, types, spec.domainname)
     if "" in spec.annotations:
         refuse("annotations", "one of them has no name")
     if spec.hooks is not None:
         from cellcrate_runtime.oci.validate_hooks import check_hooks
 
         check_hooks(spec.hooks)
+
+
+def warnings(spec: Spec) -> list[str]:
+    """What is asked for and will not be done, which is not an error."""
+    found = [] if spec.process is None else process_warnings(spec.process)
+    for index, mount in enumerate(spec.mounts):
+        options = mount_options.parse(mount.options)
+        if options.data and not options.remount and (options.bind or mount.type == "bind"):
+            words = ", ".join(options.data)
+            found.append(f"mounts[{index}].options: {words}: not for a bind mount, and left out")
+    return found
 
 
 def _check_namespaces(namespaces: list[Namespace]) -> None:
@@ -99,7 +109,7 @@ def _check_names(spec: Spec, types: set[str]) -> None:
             refuse(member, f"is longer than {_LONGEST_NAME} bytes")
 
 
-def _check_linux(linux: Linux, new: set[str], types: set[str]) -> None:
+def _check_linux(linux: Linux, new: set[str], types: set[str], domainname: str) -> None:
     if linux.rootfs_propagation and linux.rootfs_propagation not in mount_options.PROPAGATION:
         refuse("linux.rootfsPropagation", f"{linux.rootfs_propagation!r} is no propagation")
     for clock, offset in linux.time_offsets.items():
@@ -119,8 +129,9 @@ def _check_linux(linux: Linux, new: set[str], types: set[str]) -> None:
     if linux.resources is not None:
         for rule in linux.resources.devices:
             _check_device_rule(rule)
-    for name in linux.sysctl:
+    for name, value in linux.sysctl.items():
         _check_sysctl(name, types)
+        _check_name_by_sysctl(name, value, domainname)
     for node in linux.devices:
         _check_device(node)
     for member, paths in (
@@ -141,6 +152,15 @@ def _check_sysctl(name: str, types: set[str]) -> None:
         refuse("linux.sysctl", f"{name!r} needs the container's own {namespace} namespace")
     if ".." in sysctls.path_components(name):
         refuse("linux.sysctl", f"{name!r} is no name of a parameter")
+
+
+def _check_name_by_sysctl(name: str, value: str, domainname: str) -> None:
+    """Refuse to give a name in two ways, of which it would not be known which one counts."""
+    dotted = name.replace("/", ".")
+    if dotted == "kernel.hostname":
+        refuse("linux.sysctl", f"{name!r} is not for here; use the member hostname")
+    if dotted == "kernel.domainname" and domainname not in ("", value):
+        refuse("linux.sysctl", f"{name!r} is not what the member domainname says")
 
 
 def _check_tuning(linux: Linux) -> None:

@@ -31,4 +31,4 @@ def _check_hook(member: str, hook: Hook) -> None:
     if hook.timeout is not None and hook.timeout < 1:
         refuse(f"{member}.timeout", f"{hook.timeout} is not a number of seconds above 0")
     check_text(member, [hook.path, *hook.args])
-    check_environment(f"{member}.env", hook.env)
+    check_environment(f"{member}.env", hook.env or [])

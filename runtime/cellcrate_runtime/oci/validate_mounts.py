@@ -32,8 +32,6 @@ def check_mount(member: str, mount: Mount, has_identity: bool) -> None:
         return  # what is there has a type and a source already
     if bind and not mount.source.startswith("/"):
         refuse(f"{member}.source", "a bind mount needs an absolute path to mount")
-    if bind and options.data:
-        refuse(f"{member}.options", f"a bind mount takes no {options.data[0]!r}")
     if not bind and not mount.type:
         refuse(f"{member}.type", "is missing")
     own = bool(mount.uid_mappings or mount.gid_mappings)

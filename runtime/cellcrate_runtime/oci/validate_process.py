@@ -18,7 +18,7 @@ from cellcrate_runtime.oci.refusal import (
 )
 from cellcrate_runtime.oci.spec import Capabilities, CPUAffinity, Process, Scheduler
 
-__all__ = ["validate_process", "warnings"]
+__all__ = ["process_warnings", "validate_process"]
 
 _IO_CLASSES = frozenset({"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"})
 _BIGGEST_SIZE = (1 << 16) - 1  # struct winsize
@@ -48,7 +48,7 @@ def validate_process(process: Process) -> None:
         _check_affinity(process.exec_cpu_affinity)
 
 
-def warnings(process: Process) -> list[str]:
+def process_warnings(process: Process) -> list[str]:
     """What is asked for and will not be granted, which is not an error: capabilities."""
     return list(_ungranted(process.capabilities)) if process.capabilities is not None else []
 
@@ -119,8 +119,28 @@ def _check_scheduler(scheduler: Scheduler) -> None:
     times = (scheduler.runtime, scheduler.deadline, scheduler.period)
     if scheduler.policy != "SCHED_DEADLINE" and any(times):
         refuse(member, "runtime, deadline and period are for SCHED_DEADLINE alone")
-    if not all(0 <= value < 1 << 63 for value in times):
-        refuse(member, "runtime, deadline and period are nanoseconds from 0 on")
+    if scheduler.policy == "SCHED_DEADLINE":
+        _check_times(scheduler)
+
+
+def _check_times(scheduler: Scheduler) -> None:
+    """Refuse times that the kernel does not take, which says no more than that one is wrong.
+
+    Source: sched(7), "SCHED_DEADLINE".
+    """
+    member, shortest, longest = "process.scheduler", 1024, (1 << 63) - 1
+    runtime, deadline, period = scheduler.runtime, scheduler.deadline, scheduler.period
+    for name, value in (("runtime", runtime), ("deadline", deadline), ("period", period)):
+        if name == "period" and value == 0:
+            continue  # as long as the deadline
+        if value == 0:
+            refuse(f"{member}.{name}", "is missing: SCHED_DEADLINE requires it, in nanoseconds")
+        if not shortest <= value <= longest:
+            refuse(f"{member}.{name}", f"must be between {shortest} and {longest} nanoseconds")
+    if runtime > deadline:
+        refuse(f"{member}.runtime", "must be <= the deadline")
+    if period and deadline > period:
+        refuse(f"{member}.deadline", "must be <= the period")
 
 
 def _check_affinity(affinity: CPUAffinity) -> None:

@@ -27,8 +27,10 @@ __all__ = [
     "discover",
     "hierarchy",
     "own_directories",
+    "own_directory",
     "own_leaf",
     "own_path",
+    "own_paths",
 ]
 
 LEAF = "cellcrate-host"
@@ -148,7 +150,7 @@ def own_paths() -> dict[str, str]:
     return paths
 
 
-def _own_directory(mount: Mount, path: str) -> str:
+def own_directory(mount: Mount, path: str) -> str:
     """Return where a mount shows a cgroup, and the mount's top where it does not show it."""
     if mount.root != "/":
         if path != mount.root and not path.startswith(mount.root + "/"):
@@ -175,7 +177,7 @@ def own_directories() -> dict[str, str]:
     for mount in cgroup_mounts():
         names = [""] if mount.kind == "cgroup2" else _V1_CONTROLLERS.intersection(mount.options)
         for name in names:
-            directories[_V1_NAMES.get(name, name)] = _own_directory(mount, own.get(name, "/"))
+            directories[_V1_NAMES.get(name, name)] = own_directory(mount, own.get(name, "/"))
     return directories
 
 
@@ -194,7 +196,7 @@ def _writable_root(mount: Mount, own: str, files: tuple[str, ...]) -> str | None
     """Return the directory to make cgroups in: the tree's top, or what was delegated to us."""
     if _may_write(mount.point, files):
         return mount.point
-    directory = _own_directory(mount, own)
+    directory = own_directory(mount, own)
     if os.path.basename(directory) == LEAF:
         directory = os.path.dirname(directory)
     return directory if _may_write(directory, files) else None

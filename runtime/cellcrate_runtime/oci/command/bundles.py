@@ -45,6 +45,7 @@ class Bundle:
             if mount.source and (mount.type == "bind" or {"bind", "rbind"} & set(mount.options)):
                 mount.source = os.path.join(self.path, mount.source)
         for device in self.spec.linux.devices if self.spec.linux is not None else []:
+            device.path = device.path.rstrip("/")
             if device.file_mode is not None and stat.S_IFMT(device.file_mode):
                 # Podman copies the whole st_mode, with the bits that say what it is.
                 device.file_mode = stat.S_IMODE(device.file_mode)

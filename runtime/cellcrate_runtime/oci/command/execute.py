@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from cellcrate_runtime.linux import capabilities
-from cellcrate_runtime.oci import container
+from cellcrate_runtime.oci import container, validate
 from cellcrate_runtime.oci import spec as documents
 from cellcrate_runtime.oci.command import console_socket
 from cellcrate_runtime.oci.command.arguments import Arguments
@@ -39,6 +38,8 @@ def execute(settings: Settings, arguments: Arguments) -> int:
     with open(f"{folder.path}/config.json", "rb") as file:
         spec = documents.decode(file.read())
     process = _process(arguments, spec)
+    for warning in validate.process_warnings(process):
+        settings.reporter.warn(warning)
     detached = arguments.has("detach")
     socket = arguments.text("console-socket")
     console_socket.check(socket, terminal=process.terminal, leaves=detached)
@@ -93,8 +94,6 @@ def _process(arguments: Arguments, spec: Spec) -> Process:
 def _with_more(sets: Capabilities | None, names: list[str]) -> Capabilities:
     sets = sets or Capabilities()
     for name in names:
-        if name not in capabilities.NAMES:
-            raise UsageError(f"--cap: {name!r} is no capability; see capabilities(7)")
         for held in (sets.bounding, sets.effective, sets.permitted):
             if name not in held:
                 held.append(name)

@@ -15,6 +15,7 @@ from cellcrate_runtime.oci.command import console_socket, ordinary_user
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.bundles import Bundle
 from cellcrate_runtime.oci.command.descriptors import preserved_by, tell_of_sockets
+from cellcrate_runtime.oci.command.errors import CommandError
 from cellcrate_runtime.oci.command.groups import make_group
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import read_start_time
@@ -62,6 +63,10 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
     )
     bundle = Bundle(arguments.text("bundle", "."), arguments.text("config", "config.json"))
     validate.validate(bundle.spec)
+    if bundle.spec.process is None and not waits:
+        raise CommandError("config.json: process: there is no program to run")
+    for warning in validate.warnings(bundle.spec):
+        settings.reporter.warn(warning)
     terminal = False
     if (program := bundle.spec.process) is not None:
         terminal = program.terminal

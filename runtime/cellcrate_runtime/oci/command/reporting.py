@@ -31,9 +31,25 @@ class Reporter:
         form = options.text("log-format", "text")
         if form not in ("text", "json"):
             raise UsageError(f"invalid log-format: {form!r} is neither text nor json")
-        path = options.text("log")
         debug = options.has("debug") or options.text("log-level") == "debug"
-        return cls(path.removeprefix("file:"), as_json=form == "json", debug=debug)
+        reporter = cls(
+            options.text("log").removeprefix("file:"), as_json=form == "json", debug=debug
+        )
+        reporter._check()
+        return reporter
+
+    def _check(self) -> None:
+        """Make the file now, so that its caller does not look for errors in vain.
+
+        Raises:
+            UsageError: It cannot be written to.
+        """
+        if not self._path:
+            return
+        try:
+            os.close(self._open())
+        except OSError as error:
+            raise UsageError(f"--log: cannot open {self._path}: {error.strerror}") from None
 
     def error(self, message: str) -> None:
         """Report what the command failed at."""
@@ -58,14 +74,16 @@ class Reporter:
 
     def _append(self, line: str) -> bool:
         """Write a line to the file; False if it cannot be."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
-            file = os.open(self._path, flags, 0o644)
+            file = self._open()
         except OSError:
             return False
         with open(file, "w", encoding="utf-8") as opened:
             opened.write(line + "\n")
         return True
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def _line(self, level: str, message: str) -> str:
         import json

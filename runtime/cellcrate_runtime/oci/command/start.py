@@ -11,7 +11,7 @@ from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import status_of
-from cellcrate_runtime.oci.command.store import Folder
+from cellcrate_runtime.oci.command.store import Folder, Record
 
 __all__ = ["start"]
 
@@ -35,9 +35,19 @@ def start(settings: Settings, arguments: Arguments) -> None:
         finally:
             starter.close()
         if record.has_hooks:
-            from cellcrate_runtime.oci.command.later_hooks import run_poststart
+            _run_poststart(folder, record, settings)
 
-            run_poststart(folder, record)
+
+def _run_poststart(folder: Folder, record: Record, settings: Settings) -> None:
+    """Run the hooks; if one fails, nothing is left of the container (runtime.md, "Lifecycle")."""
+    from cellcrate_runtime.oci.command.delete import destroy
+    from cellcrate_runtime.oci.command.later_hooks import run_poststart
+
+    try:
+        run_poststart(folder, record)
+    except BaseException:
+        destroy(folder, record, settings.reporter)
+        raise
 
 
 def _connect(folder: Folder) -> MakerEnd:

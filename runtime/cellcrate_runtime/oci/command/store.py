@@ -201,6 +201,8 @@ def _is_id(text: str) -> bool:
 
 def _check_id(text: str) -> None:
     if not _is_id(text):
+        wrong = next((c for c in text if c not in _ALLOWED), "")
+        why = f"invalid character `{wrong}` in the ID {text!r}" if wrong else repr(text)
         raise CommandError(
-            f"invalid container ID format: {text!r} (letters, digits and _ + - . are allowed)"
+            f"invalid container ID format: {why} (letters, digits and _ + - . are allowed)"
         )
