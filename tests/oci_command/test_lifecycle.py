@@ -261,6 +261,58 @@ def test_without_a_process_there_is_nothing_to_start(program: Program, bundle: B
     program.do("delete", "c1")
 
 
+@pytest.mark.root
+def test_a_root_that_others_see_is_taken_away_again(program: Program, bundle: Bundle) -> None:
+    rootfs = bundle.document["root"]["path"]
+    path = _without_new_mount_namespace(bundle, "readlink", "/proc/self/ns/mnt")
+    done = program.call("run", f"--bundle={path}", "c1")
+    assert done.stdout.strip() == os.readlink("/proc/self/ns/mnt"), done.stderr
+    assert not _mounts_below(rootfs)
+    bundle.document["mounts"].append({"destination": "/x", "type": "nosuch"})
+    path = bundle.write("true")
+    program.refusal("run", f"--bundle={path}", "c1")
+    assert not _mounts_below(rootfs)
+
+
+@pytest.mark.root
+def test_a_mount_namespace_is_joined(program: Program, bundle: Bundle) -> None:
+    rootfs = bundle.document["root"]["path"]
+    holder = subprocess.Popen(["unshare", "--mount", "sleep", "1000"])
+    try:
+        own = os.readlink("/proc/self/ns/mnt")
+        while (theirs := os.readlink(f"/proc/{holder.pid}/ns/mnt")) == own:
+            assert holder.poll() is None
+        path = _without_new_mount_namespace(
+            bundle, "sleep", "1000", path=f"/proc/{holder.pid}/ns/mnt"
+        )
+        program.do("create", f"--bundle={path}", "c1")
+        assert _mounts_below(rootfs, holder.pid)
+        assert not _mounts_below(rootfs)
+        program.do("start", "c1")
+        root = os.stat(rootfs)
+        assert program.do("exec", "c1", "stat", "-c", "%i", "/").strip() == str(root.st_ino)
+        first = json.loads(program.do("state", "c1"))["pid"]
+        assert os.readlink(f"/proc/{first}/ns/mnt") == theirs
+        program.do("delete", "--force", "c1")
+        assert not _mounts_below(rootfs, holder.pid)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def _without_new_mount_namespace(bundle: Bundle, *args: str, **namespace: str) -> str:
+    linux = bundle.document["linux"]
+    linux["namespaces"] = [n for n in linux["namespaces"] if n["type"] != "mount"]
+    if namespace:
+        linux["namespaces"].append({"type": "mount", **namespace})
+    return bundle.write(*args)
+
+
+def _mounts_below(path: str, pid: int | str = "self") -> list[str]:
+    points = [line.split()[4] for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+    return [point for point in points if point.startswith(path)]
+
+
 def _is_alive(pid: int) -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

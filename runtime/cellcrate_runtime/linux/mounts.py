@@ -53,6 +53,7 @@ MS_STRICTATIME = 0x100_0000
 MS_LAZYTIME = 0x200_0000
 
 MNT_DETACH = 0x2
+UMOUNT_NOFOLLOW = 0x8
 
 ATTR_RDONLY = 0x1
 ATTR_NOSUID = 0x2
@@ -156,6 +157,12 @@ def open_tree(
     if clone:
         flags |= _OPEN_TREE_CLONE | (_AT_RECURSIVE if recursive else 0)
     return _open_tree(_AT_FDCWD if at is None else at, os.fsencode(path), flags, about=path)
+
+
+def id_of(descriptor: int) -> int:
+    """The id of the mount that an open file is in; see proc_pid_fdinfo(5)."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("mnt_id:"))
 
 
 def attach(tree: int, target: int | str) -> None:

@@ -50,11 +50,12 @@ def plan_first(
         raise OCIError.from_os_error(error, "cannot open the root file system") from error
     held.callback(os.close, root)
     has_identity = any(namespace.type == "user" for namespace in linux.namespaces)
+    new = frozenset(n.type for n in linux.namespaces if not n.path)
     return Plan(
         spec=spec,
         process=process,
         linux=linux,
-        new=frozenset(n.type for n in linux.namespaces if not n.path),
+        new=new,
         has_identity=has_identity,
         may_make_nodes=not has_identity and namespaces.in_initial_user_namespace(),
         root=root,
@@ -63,7 +64,7 @@ def plan_first(
         stdio=stdio,
         init=init,
         state=state,
-        root_path=root_path if state is not None else "",
+        root_path=root_path if state is not None or "mount" not in new else "",
         launch=launch,
     )
 
@@ -103,7 +104,9 @@ def _owner_of_nodes(linux: Linux) -> tuple[int, int] | None:
     return uid, gid
 
 
-def plan_further(process: Process, spec: Spec, stdio: Stdio | None, launch: Launch) -> FurtherPlan:
+def plan_further(
+    process: Process, spec: Spec, stdio: Stdio | None, launch: Launch, root: int | None = None
+) -> FurtherPlan:
     """The plan of one more process in a running container."""
     linux = spec.linux or Linux()
     return FurtherPlan(
@@ -112,4 +115,5 @@ def plan_further(process: Process, spec: Spec, stdio: Stdio | None, launch: Laun
         has_identity=any(namespace.type == "user" for namespace in linux.namespaces),
         stdio=stdio,
         launch=launch,
+        root=root,
     )

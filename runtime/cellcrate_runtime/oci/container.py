@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cellcrate_runtime.linux import process_title
-from cellcrate_runtime.oci import first_process, further_process, joining, limits, validate
+from cellcrate_runtime.oci import (
+    first_process,
+    further_process,
+    joining,
+    limits,
+    shared_mounts,
+    validate,
+)
 from cellcrate_runtime.oci.blueprint import plan_first, plan_further
 from cellcrate_runtime.oci.channel import HOOKED, IDENTITY
 from cellcrate_runtime.oci.consoles import Stdio, give_to
@@ -99,7 +106,10 @@ def create(
         plan = plan_first(spec, rootfs, stdio, init, userns_fd, held, told, launch)
         answering = _agent_of(plan.privileges, plan.linux, state)
         _give_stdio(plan.process, plan.linux, stdio)
+        shared_root = shared_mounts.of(plan)
+        held.enter_context(shared_mounts.taken_away_on_failure(shared_root))
         made = _taken(spare, plan, cgroup) or _born(plan, cgroup, held)
+        made.shared_root = shared_root
         with undone_on_failure(made) as maker:
             maker.tell(IDENTITY)
             if plan.pauses:
@@ -231,22 +241,35 @@ def execute(
         OCIError: Something failed, or the container is gone; no process or descriptor remains.
     """
     validate.validate_process(process)
-    plan = plan_further(process, spec, stdio, launch)
     linux = spec.linux or Linux()
-    answering = _agent_of(plan.privileges, linux, state)
-    _give_stdio(process, linux, stdio)
-    joins = joining.of_process(init_pid, [namespace.type for namespace in linux.namespaces])
-    try:
-        live = partial(further_process.become, plan)
-        made = through_go_between(joins, 0, live, process, cgroup, _outside(plan))
-    finally:
-        joins.close()
+    with ExitStack() as held:
+        plan = plan_further(process, spec, stdio, launch, _root_of(init_pid, linux, held))
+        answering = _agent_of(plan.privileges, linux, state)
+        _give_stdio(process, linux, stdio)
+        joins = joining.of_process(init_pid, [namespace.type for namespace in linux.namespaces])
+        try:
+            live = partial(further_process.become, plan)
+            made = through_go_between(joins, 0, live, process, cgroup, _outside(plan))
+        finally:
+            joins.close()
     with undone_on_failure(made) as maker:
         if answering is not None:
             _hand_listener_over(made, answering, init_pid, "running")
         made.console = maker.hear_ready()
         _limit(made.pid, process)
     return made
+
+
+def _root_of(init_pid: int, linux: Linux, held: ExitStack) -> int | None:
+    """The container's root, where that is not the root of its mount namespace."""
+    if any(namespace.type == "mount" and not namespace.path for namespace in linux.namespaces):
+        return None
+    try:
+        root = os.open(f"/proc/{init_pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError):
+        raise OCIError("the container is not running", "not_found") from None
+    held.callback(os.close, root)
+    return root
 
 
 def _outside(plan: further_process.FurtherPlan) -> Outside | None:

@@ -90,11 +90,11 @@ def _settle_in(new: frozenset[str], channel: ProcessEnd, *, keyring: bool = True
         processes.join_new_session_keyring()
 
 
-def _take_place(plan: Plan, channel: ProcessEnd) -> Outside:
+def _take_place(plan: Plan, channel: ProcessEnd) -> Outside | None:
     """What needs no identity, done while the maker writes the id mappings and the cgroup.
 
     Returns:
-        Places outside the container's root.
+        Places outside the container's root, if it has a mount namespace of its own.
     """
     if plan.spec.hostname:
         channel.doing = f"cannot set the host name {plan.spec.hostname!r}"
@@ -108,6 +108,9 @@ def _take_place(plan: Plan, channel: ProcessEnd) -> Outside:
         offsets = plan.linux.time_offsets.items()
         namespaces.enter_new_time_namespace({c: (o.secs, o.nanosecs) for c, o in offsets})
     channel.doing = "cannot mount the root file system"
+    if not plan.has_own_mounts:
+        rootfs.attach_shared_root(plan.root, plan.root_path)
+        return None
     namespaces.unshare(namespaces.FLAGS["mount"])
     return rootfs.attach_root(plan.root, plan.linux.rootfs_propagation, plan.root_path)
 
@@ -131,7 +134,7 @@ def become_root() -> None:
     credentials.become(0, 0)
 
 
-def _build_walls(plan: Plan, outside: Outside, channel: ProcessEnd) -> int | None:
+def _build_walls(plan: Plan, outside: Outside | None, channel: ProcessEnd) -> int | None:
     """Build the file system and enter it; the master of the terminal, if there is one."""
 
     def doing(what: str) -> None:
@@ -146,7 +149,8 @@ def _build_walls(plan: Plan, outside: Outside, channel: ProcessEnd) -> int | Non
         may_make_nodes=plan.may_make_nodes,
         doing=doing,
     )
-    outside.close()
+    if outside is not None:
+        outside.close()
     if plan.pauses:
         _pause(plan, channel)
     if plan.privileges.tuning is not None:
@@ -166,7 +170,7 @@ def _build_walls(plan: Plan, outside: Outside, channel: ProcessEnd) -> int | Non
         plan.root,
         read_only=read_only,
         propagation=plan.linux.rootfs_propagation,
-        pivot=plan.launch.pivot,
+        pivot=plan.launch.pivot and plan.has_own_mounts,
     )
     return master
 

@@ -20,13 +20,18 @@ __all__ = ["FurtherPlan", "become"]
 
 @dataclass(frozen=True)
 class FurtherPlan:
-    """What the process needs to know, all of it worked out before the fork."""
+    """What the process needs to know, all of it worked out before the fork.
+
+    Attributes:
+        root: The container's root, where that is not the root of its mount namespace.
+    """
 
     process: Process
     privileges: Privileges
     has_identity: bool
     stdio: Stdio | None
     launch: Launch = IN_PROCESS
+    root: int | None = None
 
 
 def become(plan: FurtherPlan, channel: ProcessEnd) -> None:
@@ -40,6 +45,10 @@ def become(plan: FurtherPlan, channel: ProcessEnd) -> None:
         channel.doing = "cannot become root of the user namespace"
         become_root()
         processes.hide_from_others()
+    if plan.root is not None:
+        channel.doing = "cannot enter the root file system"
+        os.fchdir(plan.root)
+        os.chroot(".")
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     channel.doing = "cannot open a terminal"
     console = consoles.provide(root, plan.process, plan.stdio)

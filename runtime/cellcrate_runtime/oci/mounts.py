@@ -186,13 +186,13 @@ def _translate_ids(
         ) from error
 
 
-def perform(root: int, prepared: PreparedMount, outside: Outside) -> None:
+def perform(root: int, prepared: PreparedMount, outside: Outside | None) -> None:
     """Put a mount in its place; to be called in the container.
 
     Args:
         root: The directory below which it is put.
         prepared: The mount.
-        outside: Where what is left behind goes.
+        outside: Where what is left behind goes; None if there is no such place.
 
     Raises:
         OSError: As the kernel says.
@@ -220,14 +220,17 @@ def perform(root: int, prepared: PreparedMount, outside: Outside) -> None:
         _propagate(root, mount.destination, options.propagation)
 
 
-def _attach(root: int, prepared: PreparedMount, tree: int, outside: Outside) -> None:
+def _attach(root: int, prepared: PreparedMount, tree: int, outside: Outside | None) -> None:
     """Put what was mounted outside in its place."""
     destination = prepared.mount.destination
     make = safe_paths.make_directory if prepared.is_directory else safe_paths.make_file
     place = make(root, destination)
     try:
-        aside = outside.directory if prepared.is_directory else outside.file
-        mounts.attach_as_newest(tree, place, aside)
+        if outside is None:
+            mounts.attach(tree, place)
+        else:
+            aside = outside.directory if prepared.is_directory else outside.file
+            mounts.attach_as_newest(tree, place, aside)
     finally:
         os.close(place)
     if prepared.options.propagation & mounts.MS_UNBINDABLE:

@@ -40,7 +40,8 @@ class Plan:
         root: The root file system, as a detached mount.
         init: Whether a small process stays as PID 1.
         state: What hooks are told, where there are any that the first process has to do with.
-        root_path: Where the root is on the host; such hooks may look for it there.
+        root_path: Where the root is on the host; such hooks may look for it there, and it is
+            mounted there where the container has no mount namespace of its own.
         launch: How it is made to run; a process that was made before its plan knows only one way.
     """
 
@@ -58,6 +59,11 @@ class Plan:
     state: State | None = None
     root_path: str = ""
     launch: Launch = IN_PROCESS
+
+    @property
+    def has_own_mounts(self) -> bool:
+        """Whether what is mounted is mounted for the container alone."""
+        return "mount" in self.new
 
     @property
     def pauses(self) -> bool:

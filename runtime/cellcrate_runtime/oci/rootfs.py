@@ -45,6 +45,13 @@ def attach_root(root: int, propagation: str, path: str = "") -> Outside:
     return outside
 
 
+def attach_shared_root(root: int, path: str) -> None:
+    """Give the root its place in a mount namespace that is not the container's alone."""
+    mounts.attach(root, path)
+    # Or what is mounted in it would reach the copies that other namespaces have of this place.
+    mounts.set_attributes(root, propagation=mounts.MS_PRIVATE, recursive=True)
+
+
 def _reach(propagation: str) -> int:
     """What is left of the host's propagation while the container is made."""
     return mounts.MS_SLAVE if propagation in ("slave", "rslave") else mounts.MS_PRIVATE
@@ -54,7 +61,7 @@ def build(
     root: int,
     linux: Linux,
     prepared: Iterable[PreparedMount],
-    outside: Outside,
+    outside: Outside | None,
     *,
     may_make_nodes: bool,
     doing: Callable[[str], None],
@@ -65,7 +72,7 @@ def build(
         root: The attached root.
         linux: The configuration.
         prepared: Its mounts, in order.
-        outside: What :func:`attach_root` returned.
+        outside: What :func:`attach_root` returned; None where the namespace is shared.
         may_make_nodes: Whether mknod(2) works here.
         doing: Told what is being done, for messages.
     """

@@ -82,17 +82,11 @@ def _check_namespaces(namespaces: list[Namespace]) -> None:
         seen.add(namespace.type)
         if namespace.path and not namespace.path.startswith("/"):
             refuse("linux.namespaces", f"{namespace.path!r} is not an absolute path")
-        if namespace.type == "mount" and namespace.path:
-            refuse(
-                "linux.namespaces",
-                "joining a mount namespace is not supported: the container's root would be mounted "
-                "in it, and stay there",
-            )
-    if "mount" not in seen:
-        refuse("linux.namespaces", "there must be a mount namespace")
 
 
 def _check_identity(linux: Linux, types: set[str], new: set[str]) -> None:
+    if "user" in new and "mount" not in new:
+        refuse("linux.namespaces", "a new user namespace needs a new mount namespace")
     if "user" in new and not (linux.uid_mappings and linux.gid_mappings):
         refuse("linux.uidMappings", "a new user namespace needs uidMappings and gidMappings")
     if "user" not in types and (linux.uid_mappings or linux.gid_mappings):

@@ -7,9 +7,13 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from cellcrate_runtime.oci.channel import START, MakerEnd
 from cellcrate_runtime.oci.errors import OCIError
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.oci.shared_mounts import SharedRoot
 
 __all__ = ["InitProcess", "kill_and_close", "reap", "undone_on_failure"]
 
@@ -22,12 +26,15 @@ class InitProcess:
         pidfd: A descriptor for it (pidfd_open(2)), readable once it has ended; the caller's to
             close.
         console: The master side of its terminal, or None without one; the caller closes it.
+        shared_root: Where its root is mounted for others too; the caller takes that away when the
+            container has ended.
     """
 
     def __init__(self, pid: int, pidfd: int, maker: MakerEnd) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.console: int | None = None
+        self.shared_root: SharedRoot | None = None
         self._maker: MakerEnd | None = maker
 
     @property

@@ -61,6 +61,10 @@ def destroy(folder: Folder, record: Record, reporter: Reporter) -> None:
             group.delete()
     if not end_of(record, _TIMEOUT):
         raise CommandError(f"the container {folder.id} is killed, but does not end")
+    if record.shared_root is not None:
+        from cellcrate_runtime.oci import shared_mounts
+
+        shared_mounts.take_away(shared_mounts.SharedRoot(*record.shared_root))
     if not record.has_hooks:
         folder.remove()
         return

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from cellcrate_runtime.linux import unix_sockets
 from cellcrate_runtime.linux.cgroups import Cgroup
-from cellcrate_runtime.oci import container, validate
+from cellcrate_runtime.oci import container, shared_mounts, validate
 from cellcrate_runtime.oci.command import console_socket, ordinary_user
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.bundles import Bundle
@@ -92,6 +92,8 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
             launch=launch,
             state=_state(folder, bundle),
         )
+        if process.shared_root is not None:
+            undone.callback(shared_mounts.take_away, process.shared_root)
         undone.callback(process.abort)
         if process.console is not None and arguments.has("console-socket"):
             console_socket.send_console(arguments.text("console-socket"), process.console)
@@ -127,6 +129,7 @@ def _remove(group: Cgroup) -> None:
 
 def _record(folder: Folder, bundle: Bundle, process: InitProcess, group: Cgroup | None) -> Record:
     hooks = bundle.spec.hooks
+    shared = process.shared_root
     return Record(
         id=folder.id,
         oci_version=bundle.spec.oci_version,
@@ -140,6 +143,7 @@ def _record(folder: Folder, bundle: Bundle, process: InitProcess, group: Cgroup 
         cgroup=group.path if group is not None else "",
         directories=group.directories if group is not None else {},
         own_processes=_has_own_processes(bundle.spec),
+        shared_root=(shared.path, shared.mount, shared.namespace) if shared else None,
         has_hooks=hooks is not None and bool(hooks.poststart or hooks.poststop),
     )
 

@@ -42,6 +42,8 @@ class Record:
         directories: Where that is in each tree; see :class:`cellcrate_runtime.linux.cgroups.Cgroup`
         own_processes: Whether it has a PID namespace of its own.
         has_hooks: Whether there are hooks for when it has started or been deleted.
+        shared_root: What :class:`cellcrate_runtime.oci.shared_mounts.SharedRoot` needs, if its
+            root is mounted for others too.
     """
 
     __slots__ = (
@@ -57,6 +59,7 @@ class Record:
         "owner",
         "pid",
         "rootfs",
+        "shared_root",
         "start_time",
     )
 
@@ -76,6 +79,7 @@ class Record:
         directories: dict[str, str] | None = None,
         own_processes: bool = True,
         has_hooks: bool = False,
+        shared_root: tuple[str, int, str] | None = None,
     ) -> None:
         self.id = id
         self.oci_version = oci_version
@@ -90,6 +94,7 @@ class Record:
         self.directories = directories or {}
         self.own_processes = own_processes
         self.has_hooks = has_hooks
+        self.shared_root = shared_root
 
     def members(self) -> dict[str, Any]:
         """Everything, by name."""
