@@ -11,6 +11,7 @@ import pytest
 from cellcrate_runtime.linux import mounts
 from cellcrate_runtime.oci.container import create
 from cellcrate_runtime.oci.errors import OCIError
+from cellcrate_runtime.oci.mount_options import with_label
 from cellcrate_runtime.oci.spec import Device, IDMapping, Mount, Namespace, Spec
 from oci.identities import Identity
 
@@ -53,6 +54,18 @@ def test_mounts_are_listed_in_the_order_of_the_configuration(identity: Identity)
     listed = [line.split()[4] for line in outcome.stdout.splitlines()]
     places = [mount.destination for mount in spec.mounts]
     assert [place for place in listed if place in places] == places
+
+
+def test_a_place_in_dev_is_mounted_twice(identity: Identity) -> None:
+    terminals = Mount(destination="/dev/pts", type="devpts", options=["newinstance", "noexec"])
+    assert "noexec" in options_of(identity, "/dev/pts", terminals)
+
+
+def test_new_file_systems_are_labelled_for_selinux() -> None:
+    label = "system_u:object_r:container_file_t:s0:c1,c2"
+    assert with_label(["ro"], "tmpfs", label) == ["ro", f'context="{label}"']
+    assert with_label(["ro"], "proc", label) == ["ro"]
+    assert with_label(["context=x"], "devpts", label) == ["context=x"]
 
 
 def test_recursive_options_of_a_new_file_system(identity: Identity) -> None:

@@ -6,8 +6,10 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from cellcrate_runtime.linux import namespaces
-from cellcrate_runtime.oci import cgroup_mounts, mounts, privileges, rootfs
+from cellcrate_runtime.oci import cgroup_mounts, mount_options, mounts, privileges, rootfs
 from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.further_process import FurtherPlan
@@ -43,6 +45,8 @@ def plan_first(
         OCIError: Something that the configuration takes from the host is not there.
     """
     process, linux = spec.process or Process(cwd="/"), spec.linux or Linux()
+    if linux.mount_label:
+        spec = _labelled(spec, linux.mount_label)
     rights = privileges.prepare(process, linux)
     try:
         root = rootfs.open_root(root_path, linux.rootfs_propagation)
@@ -67,6 +71,16 @@ def plan_first(
         root_path=root_path if state is not None or "mount" not in new else "",
         launch=launch,
     )
+
+
+def _labelled(spec: Spec, label: str) -> Spec:
+    """With ``linux.mountLabel`` in the options of the file systems that are made."""
+    mounts = []
+    for mount in spec.mounts:
+        made = not mount_options.parse(mount.options).bind
+        words = mount_options.with_label(mount.options, mount.type, label) if made else None
+        mounts.append(msgspec.structs.replace(mount, options=words) if words else mount)
+    return msgspec.structs.replace(spec, mounts=mounts)
 
 
 def _prepared(
@@ -97,6 +111,8 @@ def _owner_of_nodes(linux: Linux) -> tuple[int, int] | None:
         return None
     if any(device.path.rpartition("/")[0] != "/dev" for device in linux.devices):
         return None  # some are elsewhere, and made inside: then all are
+    if linux.mount_label:
+        return None  # it is given to mount(2), inside
     uid, gid = outside_id(linux.uid_mappings, 0), outside_id(linux.gid_mappings, 0)
     joins_identity = any(n.type == "user" and n.path for n in linux.namespaces)
     if uid is None or gid is None or (joins_identity and not linux.uid_mappings):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from cellcrate_runtime.linux import mounts as m
 
-__all__ = ["PROPAGATION", "MountOptions", "bind_attributes", "names", "parse"]
+__all__ = ["PROPAGATION", "MountOptions", "bind_attributes", "names", "parse", "with_label"]
 
 # A word sets flags, or (True) clears them.
 _FLAGS: dict[str, tuple[bool, int]] = {
@@ -79,6 +79,8 @@ _RECURSIVE: dict[str, tuple[int, int]] = {
     "rnosymfollow": (m.ATTR_NOSYMFOLLOW, 0),
     "rsymfollow": (0, m.ATTR_NOSYMFOLLOW),
 }
+
+_LABELLED_BY_POLICY = frozenset({"bind", "cgroup", "cgroup2", "mqueue", "proc", "sysfs"})
 
 _OTHERS = ("bind", "idmap", "rbind", "remount", "ridmap", "tmpcopyup")
 
@@ -155,6 +157,17 @@ def parse(options: Iterable[str]) -> MountOptions:
         elif word:
             result.data.append(word)
     return result
+
+
+def with_label(options: list[str], type_: str, label: str) -> list[str]:
+    """The options of a new file system whose files all have an SELinux label.
+
+    Those of the kernel's own file systems are labelled by the policy. Source: mount(8), "context".
+    """
+    if type_ in _LABELLED_BY_POLICY or any(word.startswith("context=") for word in options):
+        return options
+    # In quotation marks, because the categories of a label are separated by commas.
+    return [*options, f'context="{label}"']
 
 
 def bind_attributes(flags: int) -> int:

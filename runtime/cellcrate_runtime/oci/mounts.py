@@ -100,7 +100,7 @@ def prepare_dev(
             bind_attributes(prepared.options.flags),
             owner,
             linux.devices,
-            [name for folder, name in places if folder == "/dev"],
+            list(dict.fromkeys(name for folder, name in places if folder == "/dev")),
         )
     except PermissionError:
         return prepared  # a root that may make no nodes: they are mounted, inside

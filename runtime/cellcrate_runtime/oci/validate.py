@@ -114,7 +114,7 @@ def _check_linux(linux: Linux, new: set[str], types: set[str], domainname: str) 
     if linux.time_offsets and "time" not in new:
         refuse("linux.timeOffsets", "needs a new time namespace; one that is joined has its own")
     if linux.mount_label:
-        refuse("linux.mountLabel", "is not supported; leave it out")
+        _check_mount_label(linux.mount_label)
     if linux.intel_rdt is not None:
         refuse("linux.intelRdt", "is not supported; leave it out")
     _check_tuning(linux)
@@ -136,6 +136,16 @@ def _check_linux(linux: Linux, new: set[str], types: set[str], domainname: str) 
         for path in paths:
             if not path.startswith("/"):
                 refuse(member, f"{path!r} is not an absolute path")
+
+
+def _check_mount_label(label: str) -> None:
+    from cellcrate_runtime.linux import labels
+
+    check_text("linux.mountLabel", [label])
+    if '"' in label:
+        refuse("linux.mountLabel", f"{label!r} has a quotation mark in it")
+    if not labels.has_selinux():
+        refuse("linux.mountLabel", "SELinux is not active on this machine; leave it out")
 
 
 def _check_sysctl(name: str, types: set[str]) -> None:
