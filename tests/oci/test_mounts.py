@@ -71,6 +71,23 @@ def test_recursively_read_only(identity: Identity, shared: Path) -> None:
     assert identity.in_shim(run) == "1 2"
 
 
+def test_a_shared_mount_leaves_those_of_the_host_alone(identity: Identity, shared: Path) -> None:
+    """What the container leaves behind is unmounted, and with it what were its peers."""
+
+    def run(root: str) -> tuple[str, bool]:
+        from cellcrate_runtime.linux import mounts
+
+        mounts.mount("tmpfs", str(shared), "tmpfs", 0)
+        (shared / "below").mkdir()
+        mounts.mount("tmpfs", str(shared / "below"), "tmpfs", 0)
+        mounts.set_propagation(str(shared), mounts.MS_REC | mounts.MS_SHARED)
+        spec = identity.spec("sh", "-c", "grep -c ' /data/below ' /proc/self/mountinfo")
+        spec.mounts.append(bind(shared, "/data", "rshared"))
+        return run_to_end(spec, root).stdout, (shared / "below").is_mount()
+
+    assert identity.in_shim(run) == ("1\n", True)
+
+
 def test_flags(identity: Identity, shared: Path) -> None:
     mount = bind(shared, "/data", "nosuid", "nodev", "noexec", "noatime")
     lines = run_with(identity, "cat /proc/mounts", mount).stdout.splitlines()
