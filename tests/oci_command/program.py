@@ -76,5 +76,8 @@ class Bundle:
     def write(self, *args: str, **members: Any) -> str:
         """Write it, with this program, and members of ``process``; its path."""
         self.document["process"].update(args=list(args), **members)
+        # Another run of these tests on this machine has containers of the same names.
+        group = f"/cellcrate-command-{os.getpid()}-{self.folder.parent.name}"
+        self.document["linux"].setdefault("cgroupsPath", group)
         (self.folder / "config.json").write_text(json.dumps(self.document))
         return str(self.folder)

@@ -86,6 +86,8 @@ def test_containers_are_listed(program: Program, bundle: Bundle) -> None:
     bundle.document["annotations"] = {"of": "the test"}
     path = bundle.write("sleep", "1000")
     program.do("create", "-b", path, "c1")
+    bundle.document["linux"]["cgroupsPath"] += "-of-another"
+    path = bundle.write("sleep", "1000")
     program.do("run", "-d", "-b", path, "c2")
     listed = json.loads(program.do("list", "--format=json"))
     assert [(each["id"], each["status"]) for each in listed] == [

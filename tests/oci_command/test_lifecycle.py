@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -261,43 +262,51 @@ def test_without_a_process_there_is_nothing_to_start(program: Program, bundle: B
     program.do("delete", "c1")
 
 
-@pytest.mark.root
-def test_a_root_that_others_see_is_taken_away_again(program: Program, bundle: Bundle) -> None:
-    rootfs = bundle.document["root"]["path"]
-    path = _without_new_mount_namespace(bundle, "readlink", "/proc/self/ns/mnt")
-    done = program.call("run", f"--bundle={path}", "c1")
-    assert done.stdout.strip() == os.readlink("/proc/self/ns/mnt"), done.stderr
-    assert not _mounts_below(rootfs)
-    bundle.document["mounts"].append({"destination": "/x", "type": "nosuch"})
-    path = bundle.write("true")
-    program.refusal("run", f"--bundle={path}", "c1")
-    assert not _mounts_below(rootfs)
-
-
-@pytest.mark.root
-def test_a_mount_namespace_is_joined(program: Program, bundle: Bundle) -> None:
-    rootfs = bundle.document["root"]["path"]
+@pytest.fixture
+def elsewhere() -> Iterator[int]:
+    """A process in a mount namespace of its own, which a mistake may harm."""
     holder = subprocess.Popen(["unshare", "--mount", "sleep", "1000"])
     try:
-        own = os.readlink("/proc/self/ns/mnt")
-        while (theirs := os.readlink(f"/proc/{holder.pid}/ns/mnt")) == own:
+        while os.readlink(f"/proc/{holder.pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
             assert holder.poll() is None
-        path = _without_new_mount_namespace(
-            bundle, "sleep", "1000", path=f"/proc/{holder.pid}/ns/mnt"
-        )
-        program.do("create", f"--bundle={path}", "c1")
-        assert _mounts_below(rootfs, holder.pid)
-        assert not _mounts_below(rootfs)
-        program.do("start", "c1")
-        root = os.stat(rootfs)
-        assert program.do("exec", "c1", "stat", "-c", "%i", "/").strip() == str(root.st_ino)
-        first = json.loads(program.do("state", "c1"))["pid"]
-        assert os.readlink(f"/proc/{first}/ns/mnt") == theirs
-        program.do("delete", "--force", "c1")
-        assert not _mounts_below(rootfs, holder.pid)
+        yield holder.pid
     finally:
         holder.kill()
         holder.wait()
+
+
+@pytest.mark.root
+def test_a_root_that_others_see_is_taken_away_again(
+    program: Program, bundle: Bundle, elsewhere: int
+) -> None:
+    rootfs = bundle.document["root"]["path"]
+    path = _without_new_mount_namespace(bundle, "readlink", "/proc/self/ns/mnt")
+    inside = Program(program.root)
+    inside.command = ["nsenter", f"--mount=/proc/{elsewhere}/ns/mnt", *inside.command]
+    done = inside.call("run", f"--bundle={path}", "c1")
+    assert done.stdout.strip() == os.readlink(f"/proc/{elsewhere}/ns/mnt"), done.stderr
+    assert not _mounts_below(rootfs, elsewhere)
+    bundle.document["mounts"].append({"destination": "/x", "type": "nosuch"})
+    path = bundle.write("true")
+    inside.refusal("run", f"--bundle={path}", "c1")
+    assert not _mounts_below(rootfs, elsewhere)
+
+
+@pytest.mark.root
+def test_a_mount_namespace_is_joined(program: Program, bundle: Bundle, elsewhere: int) -> None:
+    rootfs = bundle.document["root"]["path"]
+    namespace = f"/proc/{elsewhere}/ns/mnt"
+    path = _without_new_mount_namespace(bundle, "sleep", "1000", path=namespace)
+    program.do("create", f"--bundle={path}", "c1")
+    assert _mounts_below(rootfs, elsewhere)
+    assert not _mounts_below(rootfs)
+    program.do("start", "c1")
+    root = os.stat(rootfs)
+    assert program.do("exec", "c1", "stat", "-c", "%i", "/").strip() == str(root.st_ino)
+    first = json.loads(program.do("state", "c1"))["pid"]
+    assert os.readlink(f"/proc/{first}/ns/mnt") == os.readlink(namespace)
+    program.do("delete", "--force", "c1")
+    assert not _mounts_below(rootfs, elsewhere)
 
 
 def _without_new_mount_namespace(bundle: Bundle, *args: str, **namespace: str) -> str:

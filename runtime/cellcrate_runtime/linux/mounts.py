@@ -189,7 +189,7 @@ def attach_as_newest(tree: int, target: int, aside: int) -> None:
     attach(tree, aside)
     copy = open_tree("", at=tree, clone=True, recursive=True)
     try:
-        # Where mounts are shared, unmounting one unmounts all of its peers: the host's, and the copy.
+        # Where mounts are shared, unmounting one unmounts its peers: the host's, and the copy.
         set_attributes(tree, propagation=MS_PRIVATE, recursive=True)
         attach(copy, target)
     finally:
