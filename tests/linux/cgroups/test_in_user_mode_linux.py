@@ -39,6 +39,9 @@ KNOWN_REASONS = (
     "There is no systemd here",
 )
 
+# What it says where a processor has more registers than Linux 6.1 has room for, as those with AMX.
+TOO_MANY_REGISTERS = "ptrace set fp regs failed"
+
 # What the first process does, as root, before anything else.
 BASE = """\
 #!/bin/sh
@@ -132,6 +135,17 @@ def boot(tmp_path: Path, script: str) -> str:
     disk = tmp_path / "disk"
     disk.touch()
     os.truncate(disk, 16 << 20)
+    console = start(tmp_path, init, disk)
+    if TOO_MANY_REGISTERS in console:
+        library = tmp_path / "all_registers.so"
+        source = FOLDER / "all_registers.c"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+        console = start(tmp_path, init, disk, LD_PRELOAD=str(library))
+    return console
+
+
+def start(tmp_path: Path, init: Path, disk: Path, **variables: str) -> str:
+    """Let the kernel run to its end, and return what its console said."""
     done = subprocess.run(
         [
             *(KERNEL, "mem=512M", "quiet", "con=null", "con0=null,fd:1"),
@@ -139,7 +153,7 @@ def boot(tmp_path: Path, script: str) -> str:
             *(f"ubd0={disk}", f"init={init}", f"uml_dir={tmp_path}"),
         ],
         # The memory of the machine is a file, which should not be on a disk.
-        env={**os.environ, "TMPDIR": "/dev/shm"},
+        env={**os.environ, "TMPDIR": "/dev/shm", **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
