@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from cellcrate_runtime.linux import processes
+from cellcrate_runtime.linux import processes, recording
 from cellcrate_runtime.oci import joining, limits
 from cellcrate_runtime.oci.channel import ProcessEnd, make_pair
 from cellcrate_runtime.oci.errors import OCIError
@@ -107,4 +107,6 @@ def fork(flags: int, live: Life, cgroup_folder: int | None = None) -> InitProces
     finally:
         processes.block_signals(mask)
         os.close(end.fd)
+    if recording.active is not None:
+        recording.active.note("clone3", flags=flags)
     return InitProcess(pid, pidfd, maker)
