@@ -126,7 +126,7 @@ def _note_mount(
         recording.active.note(
             "mount",
             source=source or "",
-            target=target if isinstance(target, str) else path_of(target),
+            target=os.path.abspath(target) if isinstance(target, str) else path_of(target),
             type=type_ or "",
             flags=flags,
             data=options,

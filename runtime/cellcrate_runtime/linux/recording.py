@@ -15,13 +15,13 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 __all__ = ["FIRST", "Record", "Recorder", "Value", "path_of", "start", "stop"]
 
-Value = str | int | list[str] | list[int]
+Value = str | int | Sequence[str | int]
 
 FIRST = "first process"
 """What a container's first process is called in its notes."""
@@ -53,11 +53,13 @@ class Recorder:
     Attributes:
         begin: When it began, in nanoseconds of CLOCK_MONOTONIC.
         by: What this process is called in its notes.
+        remarks: What whoever reads them should know.
     """
 
     def __init__(self, by: str) -> None:
         self.begin = time.monotonic_ns()
         self.by = by
+        self.remarks: list[str] = []
         self._own: list[Record] = []
         self._shared = mmap.mmap(-1, _SIZE)
         self._used = _HEAD.size
@@ -85,6 +87,10 @@ class Recorder:
         self.by = by
         self._is_child = True
         self._used, _ = _HEAD.unpack_from(self._shared)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Add what somebody else has seen."""
+        self._own += records
 
     def records(self) -> tuple[list[Record], int]:
         """Return all notes in the order of time, and how many of them found no room."""

@@ -97,6 +97,9 @@ def fork(flags: int, live: Life, cgroup_folder: int | None = None) -> InitProces
     """Clone this process; the child lives ``live``, with all signals blocked, and never returns."""
     maker, end = make_pair()
     mask = processes.block_signals(processes.ALL_SIGNALS)
+    made = None
+    if recording.active is not None:  # the child will note sooner than this process goes on
+        made = recording.active.prepare("clone3", flags=flags)
     try:
         pid, pidfd = processes.clone(flags, cgroup_fd=cgroup_folder)
         if not pid:
@@ -107,6 +110,6 @@ def fork(flags: int, live: Life, cgroup_folder: int | None = None) -> InitProces
     finally:
         processes.block_signals(mask)
         os.close(end.fd)
-    if recording.active is not None:
-        recording.active.note("clone3", flags=flags)
+    if made is not None:
+        made()
     return InitProcess(pid, pidfd, maker)
