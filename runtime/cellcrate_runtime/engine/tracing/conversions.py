@@ -82,14 +82,15 @@ def _open_tree(call: Call, files: Descriptors) -> list[_Said]:
         return []
     source = files.path(call, arguments.at(folder, name) or arguments.descriptor(folder)[1])
     recursive = int("AT_RECURSIVE" in flags)
-    return [("open_tree", {"source": source, "tree": call.result, "recursive": recursive})]
+    return [("open_tree", {"source": source, "tree": files.new_tree(call), "recursive": recursive})]
 
 
 def _move_mount(call: Call, files: Descriptors) -> list[_Said]:
     tree, _, folder, name = call.arguments[:4]
     target = files.path(call, arguments.at(folder, name) or arguments.descriptor(folder)[1])
+    number = files.tree(call, tree)
     files.attached(call, tree, target)
-    return [("move_mount", {"tree": arguments.descriptor(tree)[0], "target": target})]
+    return [("move_mount", {"tree": number, "target": target})]
 
 
 def _mount_setattr(call: Call, files: Descriptors) -> list[_Said]:
@@ -104,7 +105,7 @@ def _mount_setattr(call: Call, files: Descriptors) -> list[_Said]:
         (
             "mount_setattr",
             {
-                "tree": arguments.descriptor(folder)[0],
+                "tree": files.tree(call, folder),
                 "target": files.path(call, path),
                 "set": bits("attr_set"),
                 "clear": bits("attr_clr"),
@@ -129,7 +130,7 @@ def _mknodat(call: Call, files: Descriptors) -> list[_Said]:
     folder, name, mode, *device = call.arguments
     said = _node(call, files, arguments.at(folder, name), mode, device)
     for _, values in said:
-        files.filled(folder, values)
+        files.filled(call, folder, values)
     return said
 
 
@@ -237,8 +238,7 @@ def _fsmount(call: Call, files: Descriptors) -> list[_Said]:
     type_, options = files.context(call, context)
     bits = arguments.flags(attributes.replace("MOUNT_ATTR_", "ATTR_"), mounts)
     values: dict[str, Value] = {"type": type_, "data": options, "attributes": bits}
-    files.mounted(call)
-    return [("fsmount", {**values, "source": type_, "tree": call.result})]
+    return [("fsmount", {**values, "source": type_, "tree": files.new_tree(call)})]
 
 
 def _execve(call: Call, _: Descriptors) -> list[_Said]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +14,13 @@ from cellcrate_runtime.linux.recording import Value
 __all__ = ["Descriptors"]
 
 _OF_A_DESCRIPTOR = re.compile(r"/proc/(?:self|thread-self|\d+)/fd/(\d+)$")
-_SENT = re.compile(r"(\d+)<([^>]*)>")
+_PASSED = re.compile(r"(\d+)<([^>]*)>")
+_FIRST_TREE = 1 << 20  # no process's descriptor, by which our own notes know such mounts
+
+
+def _passed(call: Call) -> list[tuple[int, str]]:
+    rights = call.text.partition("SCM_RIGHTS")[2]
+    return [(int(number), path) for number, path in _PASSED.findall(rights)]
 
 
 class Descriptors:
@@ -36,7 +43,11 @@ class Descriptors:
         self._open: dict[int, dict[int, str]] = {}
         self._folders: dict[int, str] = {}
         self._contexts: dict[tuple[int, int], tuple[str, list[str]]] = {}
+        self._trees: dict[int, dict[int, int]] = {}
+        self._next_tree = itertools.count(_FIRST_TREE)
         self._in_new: dict[int, list[dict[str, Value]]] = {}
+        self._sent: list[int] = []
+        self._received: list[tuple[int, int]] = []
 
     def opened(self, call: Call) -> None:
         """Take note of what a thread has opened."""
@@ -48,30 +59,53 @@ class Descriptors:
 
         What has been made in it before now has a path.
         """
-        tree = arguments.descriptor(descriptor)[0]
-        self._open.setdefault(call.pid, {})[tree] = place
-        for values in self._in_new.pop(tree, []):
+        number = arguments.descriptor(descriptor)[0]
+        self._open.setdefault(call.pid, {})[number] = place
+        for values in self._in_new.pop(self.tree(call, descriptor), []):
             values["target"] = f"{place}{values['target']}"
 
-    def mounted(self, call: Call) -> None:
-        """Take note of a new mount, which has no place yet: fsmount(2)."""
-        self._in_new[call.result] = []
+    def new_tree(self, call: Call) -> int:
+        """Give a mount without a place, which a call has returned, a number of its own."""
+        tree = self._trees.setdefault(call.pid, {})[call.result] = next(self._next_tree)
+        return tree
 
-    def filled(self, folder: str, values: dict[str, Value]) -> None:
+    def tree(self, call: Call, descriptor: str) -> int:
+        """Return the number of such a mount, by a thread's descriptor; -1 for what is none."""
+        return self._trees.get(call.pid, {}).get(arguments.descriptor(descriptor)[0], -1)
+
+    def filled(self, call: Call, folder: str, values: dict[str, Value]) -> None:
         """Take note of a record of what was made in a folder, which may be such a mount."""
-        tree, path = arguments.descriptor(folder)
-        if path == "/" and tree in self._in_new:
-            self._in_new[tree].append(values)
+        tree = self.tree(call, folder)
+        if arguments.descriptor(folder)[1] == "/" and tree >= 0:
+            self._in_new.setdefault(tree, []).append(values)
+
+    def sent(self, call: Call) -> None:
+        """Take note of descriptors that are sent to another process: sendmsg(2), SCM_RIGHTS."""
+        for number, _ in _passed(call):
+            self._sent.append(self._trees.get(call.pid, {}).get(number, -1))
+        self._match()
 
     def received(self, call: Call) -> None:
         """Take note of descriptors that another process has sent: recvmsg(2), SCM_RIGHTS."""
-        for number, path in _SENT.findall(call.text.partition("SCM_RIGHTS")[2]):
-            self._open.setdefault(call.pid, {})[int(number)] = path
+        for number, path in _passed(call):
+            self._open.setdefault(call.pid, {})[number] = path
+            self._received.append((call.pid, number))
+        self._match()
+
+    def _match(self) -> None:
+        """What was sent first was received first; strace may say so in the other order."""
+        while self._sent and self._received:
+            tree = self._sent.pop(0)
+            pid, number = self._received.pop(0)
+            if tree >= 0:
+                self._trees.setdefault(pid, {})[number] = tree
 
     def made(self, call: Call) -> None:
         """Take note of a new process or thread, which has its maker's descriptors."""
         inherited = self._open.get(call.pid, {})
         self._open[call.result] = {**inherited, **self._open.get(call.result, {})}
+        trees = self._trees.get(call.pid, {})
+        self._trees[call.result] = {**trees, **self._trees.get(call.result, {})}
         if call.pid in self._folders:
             self._folders.setdefault(call.result, self._folders[call.pid])
 

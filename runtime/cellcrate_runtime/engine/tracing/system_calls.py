@@ -22,7 +22,10 @@ __all__ = ["NAMES", "records"]
 _TAKEN_NOTE_OF: dict[str, Callable[[Descriptors, Call], None]] = {
     "openat": Descriptors.opened,
     "openat2": Descriptors.opened,
+    "dup2": Descriptors.opened,
+    "dup3": Descriptors.opened,
     "recvmsg": Descriptors.received,
+    "sendmsg": Descriptors.sent,
     "fchdir": Descriptors.went,
     "chdir": Descriptors.went,
     "fsopen": Descriptors.opened_context,
