@@ -345,3 +345,4 @@ def pivot_into(root: int) -> None:
     os.chdir("/")
     if recording.active is not None:
         recording.active.note("pivot_root")
+        recording.active.note("umount2", target=".")

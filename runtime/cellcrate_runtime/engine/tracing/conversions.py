@@ -173,6 +173,13 @@ def _write(call: Call, _: Descriptors) -> list[_Said]:
     return [("write", {"file": file, "value": arguments.string(text)})] if matters(file) else []
 
 
+def _bpf(call: Call, _: Descriptors) -> list[_Said]:
+    if call.arguments[0] != "BPF_PROG_ATTACH" or "BPF_CGROUP_DEVICE" not in call.text:
+        return []
+    group = re.search(r"target_fd=([^,}]+)", call.text)
+    return [("bpf", {"target": arguments.descriptor(group[1])[1] if group is not None else ""})]
+
+
 def _name(call: Call, _: Descriptors) -> list[_Said]:
     return [(call.name, {"name": arguments.string(call.arguments[0])})]
 
@@ -265,6 +272,7 @@ CONVERSIONS: dict[str, Callable[[Call, Descriptors], list[_Said]]] = {
     "mkdir": _mkdir,
     "mkdirat": _mkdir,
     "write": _write,
+    "bpf": _bpf,
     "sethostname": _name,
     "setdomainname": _name,
     "prctl": _prctl,

@@ -84,6 +84,7 @@ class _Narrator:
             "setdomainname": lambda v: [("namespaces", "domain name", v["name"])],
             "write": lambda v: self._written.say(v["file"], v["value"]),
             "mkdir": lambda v: self._written.say_made(v["target"]),
+            "bpf": lambda v: self._written.say_decided(v["target"]),
             "mknod": lambda v: [("devices", self._mounting.place(v["target"]), _node(v))],
             "capbset_drop": lambda v: [("rights", "bounding set", f"without {_name(v)}")],
             "cap_ambient": lambda v: [("rights", "ambient set", f"with {_name(v)}")],

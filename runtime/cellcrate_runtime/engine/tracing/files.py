@@ -58,6 +58,10 @@ class Written:
         place = self._in_tree(folder)
         return [] if place is None else [("control group", place, "group made")]
 
+    def say_decided(self, folder: str) -> list[_Said]:
+        """Return what a program is about that was attached to a control group for its devices."""
+        return [("control group", "devices", "a BPF program decides from now on")] if folder else []
+
     def _in_tree(self, path: str) -> str | None:
         """The name of a control file or group without the container's own path."""
         top = next((top for top in self._tops if path.startswith(f"{top}/")), None)

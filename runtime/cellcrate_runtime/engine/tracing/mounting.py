@@ -132,7 +132,7 @@ class Mounting:
             self._subjects[target] = "devices"
             return ("devices", target, f"the host's {source}")
         if source == target == "/":
-            return ("mounts", target, _with("the root, mounted over itself", options))
+            return ("mounts", target, _with("the container's root, as a mount of its own", options))
         if source == "/":
             source = "the container's root"
         what = f"{'rbind' if recursive else 'bind'} of {source}"
