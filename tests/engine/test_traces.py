@@ -24,7 +24,7 @@ from cellcrate_runtime.engine.errors import BadRequestError
 from cellcrate_runtime.engine.tracing import system_calls
 from cellcrate_runtime.engine.tracing.describing import describe
 from cellcrate_runtime.linux import capabilities, namespaces
-from cellcrate_runtime.linux.cgroups import hierarchy
+from cellcrate_runtime.linux.cgroups import Cgroup, hierarchy
 
 from .conftest import RunningEngine, eventually, runs
 
@@ -159,14 +159,15 @@ def test_control_group(engine: RunningEngine, create: Callable[..., Any]) -> Non
     container = create(["sleep", "1000"], **LIMITS)
     container.start()
     trace = trace_of(engine, container)
+    groups = Cgroup.open(f"/cellcrate/{container.id}").directories.values()
     checked = 0
     for step in steps(trace, "control group"):
         folder, _, file = step["Target"].rpartition("/")
         if file in ("memory.max", "memory.limit_in_bytes", "pids.max"):
             found = [
                 path.read_text().strip()
-                for path in Path("/sys/fs/cgroup").glob(f"**/cellcrate/{container.id}/{file}")
-                if folder in str(path)
+                for path in (Path(group, file) for group in groups)
+                if folder in str(path) and path.exists()
             ]
             assert last(trace, "control group", step["Target"]) in found
             checked += 1

@@ -82,7 +82,12 @@ def _open_tree(call: Call, files: Descriptors) -> list[_Said]:
         return []
     source = files.path(call, arguments.at(folder, name) or arguments.descriptor(folder)[1])
     recursive = int("AT_RECURSIVE" in flags)
-    return [("open_tree", {"source": source, "tree": files.new_tree(call), "recursive": recursive})]
+    return [
+        (
+            "open_tree",
+            {"source": source, "tree": files.new_tree(call, folder), "recursive": recursive},
+        )
+    ]
 
 
 def _move_mount(call: Call, files: Descriptors) -> list[_Said]:

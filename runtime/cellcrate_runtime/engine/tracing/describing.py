@@ -10,7 +10,7 @@ from typing import Any
 from cellcrate_runtime.engine.tracing import words
 from cellcrate_runtime.engine.tracing.document import Step, Subject
 from cellcrate_runtime.engine.tracing.files import Written
-from cellcrate_runtime.engine.tracing.mounting import Mounting
+from cellcrate_runtime.engine.tracing.mounting import OLD_ROOT, Mounting
 from cellcrate_runtime.linux import capabilities
 from cellcrate_runtime.linux.recording import Record
 
@@ -40,7 +40,10 @@ def describe(
     narrator = _Narrator(cgroup, places)
     steps: list[Step] = []
     for record in records:
-        for subject, target, detail in narrator.say(record):
+        said = narrator.say(record)
+        if place := narrator.taken_aside():  # the last step was in the host's root, not here
+            steps[-1].target = f"{OLD_ROOT}{place}"
+        for subject, target, detail in said:
             time = round((record.time - begin) / 1e6, 3)
             step = Step(
                 time=time,
@@ -98,6 +101,9 @@ class _Narrator:
             "prlimit64": lambda v: [("rights", v["resource"], _limit(v))],
             "execve": lambda v: [("program", v["target"], shlex.join(v["arguments"]))],
         }
+
+    def taken_aside(self) -> str:
+        return self._mounting.taken_aside()
 
     def say(self, record: Record) -> list[_Said]:
         way = self._ways.get(record.call)

@@ -45,7 +45,7 @@ class Descriptors:
         self._contexts: dict[tuple[int, int], tuple[str, list[str]]] = {}
         self._trees: dict[int, dict[int, int]] = {}
         self._next_tree = itertools.count(_FIRST_TREE)
-        self._in_new: dict[int, list[dict[str, Value]]] = {}
+        self._in_new: dict[int, list[tuple[dict[str, Value], str]]] = {}
         self._sent: list[int] = []
         self._received: list[tuple[int, int]] = []
 
@@ -61,12 +61,18 @@ class Descriptors:
         """
         number = arguments.descriptor(descriptor)[0]
         self._open.setdefault(call.pid, {})[number] = place
-        for values in self._in_new.pop(self.tree(call, descriptor), []):
-            values["target"] = f"{place}{values['target']}"
+        for values, name in self._in_new.get(self.tree(call, descriptor), []):
+            values["target"] = f"{place}{name}"
 
-    def new_tree(self, call: Call) -> int:
-        """Give a mount without a place, which a call has returned, a number of its own."""
-        tree = self._trees.setdefault(call.pid, {})[call.result] = next(self._next_tree)
+    def new_tree(self, call: Call, original: str = "") -> int:
+        """Give a mount without a place, which a call has returned, a number of its own.
+
+        What has been made in the one that it is a copy of is in it, too.
+        """
+        tree = next(self._next_tree)
+        if original:
+            self._in_new[tree] = self._in_new.get(self.tree(call, original), [])
+        self._trees.setdefault(call.pid, {})[call.result] = tree
         return tree
 
     def tree(self, call: Call, descriptor: str) -> int:
@@ -77,7 +83,7 @@ class Descriptors:
         """Take note of a record of what was made in a folder, which may be such a mount."""
         tree = self.tree(call, folder)
         if arguments.descriptor(folder)[1] == "/" and tree >= 0:
-            self._in_new.setdefault(tree, []).append(values)
+            self._in_new.setdefault(tree, []).append((values, str(values["target"])))
 
     def sent(self, call: Call) -> None:
         """Take note of descriptors that are sent to another process: sendmsg(2), SCM_RIGHTS."""

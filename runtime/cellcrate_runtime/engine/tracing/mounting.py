@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cellcrate_runtime.engine.tracing import words
 from cellcrate_runtime.engine.tracing.document import Subject
 from cellcrate_runtime.linux import mounts
 
-__all__ = ["Mounting"]
+__all__ = ["OLD_ROOT", "Mounting"]
 
 _Said = tuple[Subject, str, str]
 _PROPAGATION = mounts.MS_SHARED | mounts.MS_SLAVE | mounts.MS_PRIVATE | mounts.MS_UNBINDABLE
 # Where a mount that lets nothing be seen is there to hide (runtime-spec, maskedPaths).
 _HIDDEN_BELOW = ("/proc/", "/sys/")
-_OLD_ROOT = "old root"
+OLD_ROOT = "old root"
 
 
 @dataclass
@@ -41,6 +41,8 @@ class Mounting:
         self._places = sorted(places.items(), key=lambda item: -len(item[0]))
         self._trees: dict[int, _Tree] = {}
         self._empty: set[str] = set()
+        self._just_placed: tuple[str, _Tree] | None = None
+        self._aside = ""
         self._subjects: dict[str, Subject] = {}  # of what is mounted, where it is not "mounts"
         self._pivoted = False
         self._ways: dict[str, Callable[[dict[str, Any]], list[_Said]]] = {
@@ -56,12 +58,20 @@ class Mounting:
 
     def say(self, call: str, values: dict[str, Any]) -> list[_Said]:
         """Return what a call did, if that can be said yet."""
+        if call != "mount_setattr":
+            self._aside = ""
+        if call not in ("open_tree", "move_mount"):
+            self._just_placed = None
         return self._ways[call](values)
+
+    def taken_aside(self) -> str:
+        """Return the place from which a mount was just copied that has been put there for it."""
+        return self._aside
 
     def place(self, path: str) -> str:
         """Return a path as the container will see it."""
         if path == ".":
-            return _OLD_ROOT if self._pivoted else path
+            return OLD_ROOT if self._pivoted else path
         for folder, shown in self._places:
             if path == folder or path.startswith(f"{folder}/"):
                 return os.path.normpath(f"{shown}/{path[len(folder) :]}").replace("//", "/")
@@ -87,8 +97,13 @@ class Mounting:
         return [("mounts", target, _with(values["type"], options))]
 
     def _open_tree(self, values: dict[str, Any]) -> list[_Said]:
-        what = "rbind" if values["recursive"] else "bind"
-        self._trees[values["tree"]] = _Tree(self.place(values["source"]), what)
+        source = self.place(values["source"])
+        if self._just_placed is not None and self._just_placed[0] == source:
+            # A mount is put aside to be copied; see linux.mounts.attach_as_newest.
+            self._aside, original = self._just_placed
+            self._trees[values["tree"]] = replace(original, options=list(original.options))
+            return []
+        self._trees[values["tree"]] = _Tree(source, "rbind" if values["recursive"] else "bind")
         return []
 
     def _fsmount(self, values: dict[str, Any]) -> list[_Said]:
@@ -106,6 +121,8 @@ class Mounting:
             return []
         if word:
             options.append(f"propagation {word}")
+        if values["target"] == self._aside:
+            return [("mounts", f"{OLD_ROOT}{self._aside}", f"changed to {', '.join(options)}")]
         return [self._changed(self.place(values["target"]), options)]
 
     def _move(self, values: dict[str, Any]) -> list[_Said]:
@@ -113,6 +130,7 @@ class Mounting:
         tree = self._trees.pop(values["tree"], None)
         if tree is None:
             return [("mounts", target, "a mount moved here")]
+        self._just_placed = (target, tree) if target != "/" else None
         if tree.what in ("bind", "rbind"):
             return [self._bound(tree.source, target, tree.options, recursive=tree.what == "rbind")]
         return [("mounts", target, _with(tree.what, tree.options))]
