@@ -279,7 +279,7 @@ def test_strace_sees_the_same_start(own_engine: RunningEngine, tmp_path: Path) -
     lines = [line for line in output.read_text().splitlines() if line.split()[0] in makers]
     root = engine.paths.containers / container.id / "rootfs"
     seen = describe(
-        system_calls.records("\n".join(lines), by="", offset=0, places={}, first=first),
+        system_calls.records("\n".join(lines), by="", offset=0, places={}),
         begin=0,
         cgroup=f"/cellcrate/{container.id}",
         places={str(root): "/"},

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import select
 import shutil
 import signal
 import time
@@ -47,6 +49,8 @@ class Strace:
             raise StraceMissingError("strace is not installed: apt-get install strace")
         self._output = os.memfd_create("strace", os.MFD_CLOEXEC)
         self._tracer: int | None = None
+        self._waiting_since = 0
+        self._end: int | None = None
         # The clock of strace's times, seen from ours.
         self.offset = time.monotonic_ns() - time.time_ns()
         self.command = [
@@ -58,38 +62,48 @@ class Strace:
         ]
 
     def found(self, pid: int) -> None:
-        """Take note of a process that is watched, by which strace itself is found."""
+        """Take note of a process that waits, by which strace itself is found."""
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
             tracer = next(line for line in status if line.startswith("TracerPid:"))
         number = int(tracer.split()[1])
         self._tracer = os.pidfd_open(number) if number else None
+        self._waiting_since = len(self._read())
 
     def until_executed(self, pid: int) -> bool:
-        """Wait until a process has executed a program, or ended; whether it was seen to execute."""
+        """Wait until the process that waited has executed a program, or ended; whether it has.
+
+        What it does as that program is not kept.
+        """
+        executed = re.compile(rf"^{pid} .*execve.* = 0( <[0-9.]+>)?\n".encode(), re.MULTILINE)
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
-            for line in self.output().splitlines():
-                number, _, rest = line.partition(" ")
-                if number == str(pid) and "execve" in rest and " = 0" in rest:
-                    return True
-            if not os.path.exists(f"/proc/{pid}/exe"):
+            is_there = os.path.exists(f"/proc/{pid}/exe")
+            if line := executed.search(self._read(), self._waiting_since):
+                self._end = line.end()
+                return True
+            if not is_there:
                 return False
             time.sleep(_PAUSE)
         return False
 
     def output(self) -> str:
-        """What it has said so far."""
-        size = os.fstat(self._output).st_size
-        return os.pread(self._output, size, 0).decode(errors="replace")
+        """What it has said so far, up to the program."""
+        return self._read()[: self._end].decode(errors="replace")
+
+    def _read(self) -> bytes:
+        return os.pread(self._output, os.fstat(self._output).st_size, 0)
 
     def end(self) -> None:
         """Let go of everybody, wait until strace has ended, and forget what it said. Idempotent."""
         if self._tracer is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._tracer, signal.SIGTERM)
-            # It is our child: its own parent, the program, has ended.
+            ended = select.poll()
+            ended.register(self._tracer, select.POLLIN)
+            ended.poll(_PATIENCE * 1000)
+            # It is a subreaper's child, since its own parent, the program, has ended.
             with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PIDFD, self._tracer, os.WEXITED)
+                os.waitid(os.P_PIDFD, self._tracer, os.WEXITED | os.WNOHANG)
             os.close(self._tracer)
             self._tracer = None
         if self._output >= 0:

@@ -49,9 +49,7 @@ class _Begun:
     moment: float
 
 
-def records(
-    output: str, *, by: str, offset: int, places: Mapping[str, str], first: int = 0
-) -> list[Record]:
+def records(output: str, *, by: str, offset: int, places: Mapping[str, str]) -> list[Record]:
     """Return what a program and its descendants did.
 
     Args:
@@ -59,8 +57,6 @@ def records(
         by: What they are called.
         offset: What has to be added to strace's clock for that of records, in nanoseconds.
         places: What folders of the host show: the container's root is ``/``.
-        first: The container's first process: what follows its last call, by which it becomes the
-            container's program, is that program's doing.
     """
     descriptors = Descriptors(places)
     found = []
@@ -71,8 +67,6 @@ def records(
             for name, values in CONVERSIONS[call.name](call, descriptors):
                 moment = int(call.moment * 1e9) + offset
                 found.append(Record(moment, by, name, values))
-        if call.name == "execve" and call.pid == first:
-            break
     return found
 
 

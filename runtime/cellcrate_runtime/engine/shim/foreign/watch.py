@@ -78,7 +78,5 @@ class Watch:
         output = strace.output()
         offset = strace.offset
         strace.end()
-        seen = system_calls.records(
-            output, by=self._name, offset=offset, places=self._places, first=self._pid
-        )
+        seen = system_calls.records(output, by=self._name, offset=offset, places=self._places)
         self._recorder.add(seen)
