@@ -128,10 +128,8 @@ class Foreign:
         _remove_tree(self._folder)
 
     def _start(self) -> None:
-        if self._watch is None:
-            self._program.call("start", self._request.container_id)
-            return
-        with self._watch.of_start():
+        watch, self._watch = self._watch, None
+        with watch.of_start() if watch is not None else contextlib.nullcontext():
             self._program.call("start", self._request.container_id)
 
     def _make(

@@ -12,6 +12,10 @@ from cellcrate_runtime.oci.errors import OCIError
 
 __all__ = ["Watch"]
 
+_HINT = (
+    ". strace saw nothing of it; it may not be allowed to watch programs here (ptrace(2), "
+    "/proc/sys/kernel/yama/ptrace_scope). Create the container without a trace"
+)
 _NOT_SEEN = "strace did not see the container's program being executed."
 
 
@@ -38,8 +42,8 @@ class Watch:
 
     @property
     def command(self) -> list[str]:
-        """What the runtime's creation of the container is executed under; later, nothing."""
-        return self._strace.command if self._strace is not None and not self._pid else []
+        """What the runtime is executed under."""
+        return self._strace.command if self._strace is not None else []
 
     @contextmanager
     def of_creation(self, places: Mapping[str, str]) -> Iterator[None]:
@@ -51,8 +55,11 @@ class Watch:
         self._places = places
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            saw_nothing = self._strace is not None and not self._strace.output()
             self._finish()
+            if saw_nothing and isinstance(error, OCIError):
+                raise OCIError(f"{error.message}{_HINT}") from error
             raise
 
     def created(self, pid: int) -> None:
