@@ -22,11 +22,12 @@ from .conftest import RunningEngine, eventually, runs
 from .test_attach import Attached
 
 EMBEDDED = "cellcrate"
+OWN = "cellcrate-oci"  # lies beside this Python, on whose PATH it need not be
 PROGRAMS = [name for name in ("runc", "crun") if shutil.which(name)]
 FOREVER = ["sleep", "1000"]
 
 
-@pytest.fixture(params=[EMBEDDED, *PROGRAMS])
+@pytest.fixture(params=[EMBEDDED, OWN, *PROGRAMS])
 def runtime(request: pytest.FixtureRequest) -> str:
     """Each runtime in turn."""
     return _usable(str(request.param))
@@ -344,11 +345,20 @@ def test_configured_runtimes(own_engine: RunningEngine, program: str, tmp_path: 
 def test_info_lists_them(engine: RunningEngine) -> None:
     info = engine.client.info()
     assert info["DefaultRuntime"] == EMBEDDED
-    assert {EMBEDDED, *PROGRAMS} <= set(info["Runtimes"])
-    for name in PROGRAMS:
+    assert {EMBEDDED, OWN, *PROGRAMS} <= set(info["Runtimes"])
+    for name in (OWN, *PROGRAMS):
         described = info["Runtimes"][name]
         assert os.access(described["path"], os.X_OK)
         assert described["status"]["org.cellcrate.runtime.version"][0].isdecimal()
+    embedded, program = (features(info["Runtimes"][name]) for name in (EMBEDDED, OWN))
+    assert embedded == program
+    assert "time" in embedded["linux"]["namespaces"]
     if "runc" in PROGRAMS:
-        text = info["Runtimes"]["runc"]["status"]["org.opencontainers.runtime-spec.features"]
-        assert "createRuntime" in json.loads(text)["hooks"]
+        assert "createRuntime" in features(info["Runtimes"]["runc"])["hooks"]
+
+
+def features(described: dict[str, Any]) -> dict[str, Any]:
+    """What a runtime says that it knows."""
+    text = described["status"]["org.opencontainers.runtime-spec.features"]
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -42,6 +42,10 @@ def run_in_cell(engine: Engine, request: Request) -> Outcome:
         try:
             outcome = _Cell(link, request, container, interrupts).run()
         finally:
+            if request.trace:
+                from cellcrate.traces import show
+
+                show(link, container)
             if request.remove:
                 remove(link, container)
     if interrupts.count:

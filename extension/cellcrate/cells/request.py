@@ -38,6 +38,7 @@ class Request:
         stdin: What the command reads from its standard input, or None.
         file: A script that has to lie in the container, or None.
         raise_error: Whether an exit status other than 0 is an error.
+        trace: Whether what was done to start it is shown below the cell.
     """
 
     image: str
@@ -52,6 +53,7 @@ class Request:
     stdin: bytes | None = None
     file: bytes | None = None
     raise_error: bool = True
+    trace: bool = False
 
     @property
     def tty(self) -> bool:
@@ -137,6 +139,7 @@ def _request(parsed: Parsed, image: str, groups: tuple[Group, ...]) -> Request:
         quiet=parsed.on("quiet"),
         platform=parsed.get("platform"),
         raise_error=not parsed.on("no_raise_error"),
+        trace=parsed.on("trace"),
     )
     body = request.body
     for option in (option for group in groups for option in group.options):

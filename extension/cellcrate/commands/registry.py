@@ -6,7 +6,16 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from cellcrate.commands import changes, files, looking, output, running, runtimes, statistics
+from cellcrate.commands import (
+    changes,
+    files,
+    looking,
+    output,
+    running,
+    runtimes,
+    statistics,
+    trace,
+)
 from cellcrate.commands.command import Command
 from cellcrate.errors import UsageError
 from cellcrate.explain import engine_errors
@@ -23,6 +32,7 @@ COMMANDS: tuple[Command, ...] = (
     *changes.COMMANDS,
     *files.COMMANDS,
     *runtimes.COMMANDS,
+    *trace.COMMANDS,
 )
 
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}

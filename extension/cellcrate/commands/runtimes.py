@@ -12,13 +12,15 @@ from typing import Any
 from cellcrate.commands.command import Command, link
 from cellcrate.errors import UsageError
 from cellcrate.options import Parsed
-from cellcrate.widgets.table import Table
+from cellcrate.widgets.html import escape
+from cellcrate.widgets.table import Markup, Table
 
 __all__ = ["COMMANDS"]
 
 _FEATURES = "org.opencontainers.runtime-spec.features"
 _VERSION = "org.cellcrate.runtime.version"
-_COLUMNS = ("RUNTIME", "VERSION", "PROGRAM", "OCI", "CGROUPS", "ALSO")
+_COLUMNS = ("RUNTIME", "VERSION", "PROGRAM", "OCI", "NAMESPACES", "CGROUPS", "ALSO")
+_NAMESPACES = ("cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts")
 _SILENT = "-"  # it does not say
 
 
@@ -29,7 +31,13 @@ def _runtimes(parsed: Parsed) -> Table:
     default = info.get("DefaultRuntime", "")
     found = sorted((info.get("Runtimes") or {}).items(), key=lambda item: item[0] != default)
     rows = [_row(name, entry or {}, name == default) for name, entry in found]
+    for row in rows:
+        row[-1] = _on_several_lines(row[-1])
     return Table(_COLUMNS, rows, "the engine does not say")
+
+
+def _on_several_lines(text: str) -> Markup:
+    return Markup(f'<span style="white-space:normal">{escape(text)}</span>', text)
 
 
 def _row(name: str, entry: dict[str, Any], is_default: bool) -> list[str]:
@@ -41,6 +49,7 @@ def _row(name: str, entry: dict[str, Any], is_default: bool) -> list[str]:
         str(status.get(_VERSION) or _version(features) or _SILENT),
         " ".join([str(entry.get("path", "")), *(entry.get("runtimeArgs") or [])]),
         _range(features),
+        _namespaces(linux.get("namespaces") or []),
         _cgroups(linux.get("cgroup") or {}),
         ", ".join(_also(features, linux)) or _SILENT,
     ]
@@ -66,6 +75,14 @@ def _range(features: dict[str, Any]) -> str:
     return f"{oldest} to {newest}" if oldest and newest else _SILENT
 
 
+def _namespaces(known: list[str]) -> str:
+    """Return which of Linux's namespaces (namespaces(7)) a runtime makes."""
+    missing = [name for name in _NAMESPACES if name not in known]
+    if not known:
+        return _SILENT
+    return f"all but {', '.join(missing)}" if missing else "all"
+
+
 def _cgroups(cgroup: dict[str, Any]) -> str:
     names = ("v1", "v2", "systemd", "systemdUser", "rdma")
     return ", ".join(name for name in names if cgroup.get(name)) or _SILENT
@@ -81,7 +98,6 @@ def _also(features: dict[str, Any], linux: dict[str, Any]) -> list[str]:
         "SELinux": (linux.get("selinux") or {}).get("enabled"),
         "Intel RDT": (linux.get("intelRdt") or {}).get("enabled"),
         "id-mapped mounts": (extensions.get("idmap") or {}).get("enabled"),
-        "time namespaces": "time" in (linux.get("namespaces") or []),
     }
     return [name for name, has in offered.items() if has]
 

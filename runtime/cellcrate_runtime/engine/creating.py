@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cellcrate_runtime.engine import names, timestamps
+from cellcrate_runtime.engine import names, timestamps, traces
 from cellcrate_runtime.engine.api.types import (
     ContainerConfig,
     CreateRequest,
@@ -242,6 +242,7 @@ def _merged_health(given: HealthConfig | None, image: Execution) -> HealthConfig
 def _check_host(engine: Engine, host: HostConfig) -> Modes:
     host.runtime = host.runtime or EMBEDDED
     engine.runtimes.check(host.runtime, host)
+    traces.check(host)
     check_limits(host)
     check_policy(host.restart_policy)
     if host.auto_remove and host.restart_policy.name not in ("", "no"):

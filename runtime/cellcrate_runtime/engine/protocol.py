@@ -144,6 +144,7 @@ class Launch(_Message):
     open_stdin: bool = False
     stdin_once: bool = False  # close the container's input when the first client closes its own
     runtime: list[str] = []  # the OCI runtime program that makes it; empty: the embedded one
+    trace_file: str = ""  # where what is done for it is written down; empty: nobody notes it
     init: bool = False  # put a small init in front of the program, as ``docker run --init``
     # Who runs the program, in Docker's words ("name", "uid", "name:group", ...), and the groups
     # added to him. Only the mounted root knows names, so the shim translates them there

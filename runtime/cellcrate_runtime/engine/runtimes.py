@@ -12,6 +12,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ CONFIGURATION = "daemon.json"
 _FEATURES = "org.opencontainers.runtime-spec.features"
 _VERSION = "org.cellcrate.runtime.version"
 # Programs that take the command line of an OCI runtime.
-_KNOWN = ("crun", "kata-runtime", "runc", "runsc", "sysbox-runc", "youki")
+_KNOWN = ("cellcrate-oci", "crun", "kata-runtime", "runc", "runsc", "sysbox-runc", "youki")
+_OWN_PROGRAMS = os.path.dirname(sys.executable)
 _PATIENCE = 5.0  # seconds for a program to say what it is
 
 
@@ -143,9 +145,12 @@ class Runtimes:
 
 
 def _search_path() -> str:
-    """The PATH, and the folders of administrators' programs that a user's PATH often lacks."""
+    """The PATH, administrators' folders that a user's PATH often lacks, and that of cellcrate-oci.
+
+    It lies beside Cellcrate's Python, in a virtual environment that need not be active.
+    """
     given = os.environ.get("PATH", os.defpath)
-    return os.pathsep.join([given, "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    return os.pathsep.join([given, "/usr/local/sbin", "/usr/sbin", "/sbin", _OWN_PROGRAMS])
 
 
 def _entry(command: list[str], status: dict[str, str]) -> dict[str, Any]:
@@ -157,12 +162,20 @@ def _entry(command: list[str], status: dict[str, str]) -> dict[str, Any]:
 
 def _status(command: list[str]) -> dict[str, str]:
     if not command:
-        return {_VERSION: own_version()}
+        return _embedded()
     try:
         file = os.stat(command[0])
     except OSError:
         return {}
     return _asked(tuple(command), file.st_ino, file.st_mtime_ns)
+
+
+@functools.cache
+def _embedded() -> dict[str, str]:
+    from cellcrate_runtime.oci import features  # when somebody asks, which few do
+
+    document = msgspec.json.encode(features.document()).decode()
+    return {_VERSION: own_version(), _FEATURES: document}
 
 
 @functools.lru_cache(maxsize=32)

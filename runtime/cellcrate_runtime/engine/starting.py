@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from cellcrate_runtime.engine import attaching, protocol
+from cellcrate_runtime.engine import attaching, protocol, traces
 from cellcrate_runtime.engine.bundles import rootfs, write_bundle
 from cellcrate_runtime.engine.container import Container, Status
 from cellcrate_runtime.engine.errors import (
@@ -80,6 +80,8 @@ async def _launch(engine: Engine, container: Container, clients: list[attaching.
     await settle(engine, container)  # the last run's overlay and run folder must be free
     root = await rootfs(engine, container)
     write_bundle(engine, container, root)
+    if trace_file := traces.file_for(container):
+        trace_file.unlink(missing_ok=True)
     request = protocol.Launch(
         container_id=container.id,
         bundle=str(container.folder),
@@ -91,6 +93,7 @@ async def _launch(engine: Engine, container: Container, clients: list[attaching.
         open_stdin=container.config.open_stdin,
         stdin_once=container.config.stdin_once,
         runtime=engine.runtimes.command(container.host_config.runtime or EMBEDDED),
+        trace_file=str(trace_file or ""),
         init=bool(container.host_config.init),
         user=container.config.user,
         groups=container.host_config.group_add,

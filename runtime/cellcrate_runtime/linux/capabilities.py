@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cellcrate_runtime.linux import recording
 from cellcrate_runtime.linux.syscalls import SystemCall
 
 __all__ = ["NAMES", "CapabilitySets", "apply", "keep_across_user_change", "mask", "permitted"]
@@ -123,6 +124,8 @@ def drop_bounding(keep: int) -> None:
     for number in range(last() + 1):
         if not keep >> number & 1:
             _prctl_of_one(_PR_CAPBSET_DROP, number)
+            if recording.active is not None:
+                recording.active.note("capbset_drop", capability=number)
 
 
 def set_current(effective: int, permitted: int, inheritable: int) -> None:
@@ -136,7 +139,16 @@ def apply(sets: CapabilitySets) -> None:
     """Become what ``sets`` says, bounding set excepted: :func:`drop_bounding` comes first,
     while there is still the right to."""
     set_current(sets.effective, sets.permitted, sets.inheritable)
+    if recording.active is not None:
+        recording.active.note(
+            "capset",
+            effective=sets.effective,
+            permitted=sets.permitted,
+            inheritable=sets.inheritable,
+        )
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     for number in range(sets.ambient.bit_length()):
         if sets.ambient >> number & 1:
             _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)
+            if recording.active is not None:
+                recording.active.note("cap_ambient", capability=number)

@@ -12,7 +12,7 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from cellcrate_runtime.linux import capabilities
+from cellcrate_runtime.linux import capabilities, recording
 from cellcrate_runtime.linux.syscalls import SystemCall
 
 __all__ = ["become", "file_access_as", "file_access_of", "set_groups"]
@@ -27,12 +27,17 @@ _setfsgid = SystemCall("setfsgid", ctypes.c_uint)
 def set_groups(groups: Sequence[int]) -> None:
     """Set the supplementary groups."""
     _setgroups(len(groups), array.array("I", groups).tobytes())
+    if recording.active is not None:
+        recording.active.note("setgroups", groups=list(groups))
 
 
 def become(uid: int, gid: int) -> None:
     """Set the real, effective and saved ids, groups first, while that is still allowed."""
     _setresgid(gid, gid, gid)
     _setresuid(uid, uid, uid)
+    if recording.active is not None:
+        recording.active.note("setresgid", id=gid)
+        recording.active.note("setresuid", id=uid)
 
 
 @contextmanager

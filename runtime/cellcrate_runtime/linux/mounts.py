@@ -14,6 +14,8 @@ import errno
 import os
 from collections.abc import Iterable
 
+from cellcrate_runtime.linux import recording
+from cellcrate_runtime.linux.recording import path_of
 from cellcrate_runtime.linux.syscalls import SystemCall
 
 __all__ = [
@@ -114,6 +116,21 @@ def mount(
         options.encode() or None,
         about=target,
     )
+    _note_mount(source, target, type_, flags, options)
+
+
+def _note_mount(
+    source: str | None, target: str | int, type_: str | None, flags: int, options: str
+) -> None:
+    if recording.active is not None:
+        recording.active.note(
+            "mount",
+            source=source or "",
+            target=os.path.abspath(target) if isinstance(target, str) else path_of(target),
+            type=type_ or "",
+            flags=flags,
+            data=options,
+        )
 
 
 def mount_here(type_: str, directory: int, source: str, flags: int, options: str = "") -> None:
@@ -123,6 +140,7 @@ def mount_here(type_: str, directory: int, source: str, flags: int, options: str
     """
     os.fchdir(directory)
     _mount(os.fsencode(source), b".", type_.encode(), flags, options.encode() or None)
+    _note_mount(source, directory, type_, flags, options)
 
 
 def remount_here(place: int, flags: int, options: str = "") -> None:
@@ -132,16 +150,20 @@ def remount_here(place: int, flags: int, options: str = "") -> None:
     """
     path = f"/proc/self/fd/{place}".encode()  # which may be a file, where fchdir(2) would not do
     _mount(None, path, None, MS_REMOUNT | flags, options.encode() or None)
+    _note_mount(None, place, None, MS_REMOUNT | flags, options)
 
 
 def unmount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
     _umount2(os.fsencode(target), flags, about=target)
+    if recording.active is not None:
+        recording.active.note("umount2", target=target)
 
 
 def set_propagation(target: str, flags: int) -> None:
     """Change how mounts made below ``target`` reach other namespaces, as MS_PRIVATE | MS_REC."""
     _mount(None, os.fsencode(target), None, flags, None, about=target)
+    _note_mount(None, target, None, flags, "")
 
 
 def open_tree(
@@ -156,7 +178,11 @@ def open_tree(
     flags = os.O_CLOEXEC | _AT_EMPTY_PATH
     if clone:
         flags |= _OPEN_TREE_CLONE | (_AT_RECURSIVE if recursive else 0)
-    return _open_tree(_AT_FDCWD if at is None else at, os.fsencode(path), flags, about=path)
+    tree = _open_tree(_AT_FDCWD if at is None else at, os.fsencode(path), flags, about=path)
+    if clone and recording.active is not None:
+        source = path if at is None else os.path.join(path_of(at), path).rstrip("/")
+        recording.active.note("open_tree", source=source, tree=tree, recursive=int(recursive))
+    return tree
 
 
 def id_of(descriptor: int) -> int:
@@ -173,6 +199,9 @@ def attach(tree: int, target: int | str) -> None:
         )
     else:
         _move_mount(tree, b"", target, b"", _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH)
+    if recording.active is not None:
+        place = target if isinstance(target, str) else path_of(target)
+        recording.active.note("move_mount", tree=tree, target=place)
 
 
 def attach_as_newest(tree: int, target: int, aside: int) -> None:
@@ -237,6 +266,16 @@ def set_attributes(
         attributes.userns_fd = idmap
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     _mount_setattr(tree, b"", flags, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    if recording.active is not None:
+        recording.active.note(
+            "mount_setattr",
+            tree=tree,
+            target=path_of(tree),
+            set=attributes.attr_set,
+            clear=clear,
+            propagation=propagation,
+            recursive=int(recursive),
+        )
 
 
 def detached(
@@ -252,17 +291,24 @@ def detached(
     Raises:
         OSError: With what the file system itself has to say, where it says something.
     """
+    settings = [("source", source), *options]
     context = _fsopen(type_.encode(), _FSOPEN_CLOEXEC, about=type_)
     try:
-        for name, value in (("source", source), *options):
+        for name, value in settings:
             _configure(context, type_, name, value)
         try:
             _fsconfig(context, _FSCONFIG_CMD_CREATE, None, None, 0)
-            return _fsmount(context, _FSMOUNT_CLOEXEC, attributes)
+            tree = _fsmount(context, _FSMOUNT_CLOEXEC, attributes)
         except OSError as error:
             raise _with_reason(error, context, type_) from None
     finally:
         os.close(context)
+    if recording.active is not None:
+        words = [name if value is None else f"{name}={value}" for name, value in settings[1:]]
+        recording.active.note(
+            "fsmount", type=type_, source=source, data=words, attributes=attributes, tree=tree
+        )
+    return tree
 
 
 def _configure(context: int, type_: str, name: str, value: str | None) -> None:
@@ -297,3 +343,6 @@ def pivot_into(root: int) -> None:
     _pivot_root(b".", b".")
     _umount2(b".", MNT_DETACH)
     os.chdir("/")
+    if recording.active is not None:
+        recording.active.note("pivot_root")
+        recording.active.note("umount2", target=".")

@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterable
 
+from cellcrate_runtime.linux import recording
 from cellcrate_runtime.linux.syscalls import SystemCall
 
 __all__ = [
@@ -64,11 +65,15 @@ def flags_of(types: Iterable[str]) -> int:
 def unshare(flags: int) -> None:
     """Leave namespaces for new ones; a new PID namespace holds only children made later."""
     _unshare(flags)
+    if recording.active is not None:
+        recording.active.note("unshare", flags=flags)
 
 
 def setns(descriptor: int, flags: int) -> None:
     """Enter a namespace by its file, or several of a process by its pidfd (Linux 5.8)."""
     _setns(descriptor, flags)
+    if recording.active is not None:
+        recording.active.note("setns", flags=flags, target=recording.path_of(descriptor))
 
 
 def shares_with(pid: int, namespace: str) -> bool:
@@ -101,12 +106,16 @@ def set_hostname(name: str) -> None:
     """Set the host name of this UTS namespace."""
     encoded = name.encode()
     _sethostname(encoded, len(encoded))
+    if recording.active is not None:
+        recording.active.note("sethostname", name=name)
 
 
 def set_domainname(name: str) -> None:
     """Set the NIS domain name of this UTS namespace."""
     encoded = name.encode()
     _setdomainname(encoded, len(encoded))
+    if recording.active is not None:
+        recording.active.note("setdomainname", name=name)
 
 
 def enter_new_time_namespace(offsets: dict[str, tuple[int, int]]) -> None:
@@ -121,6 +130,8 @@ def enter_new_time_namespace(offsets: dict[str, tuple[int, int]]) -> None:
     if lines:
         with open("/proc/self/timens_offsets", "w") as file:
             file.write(lines)
+        if recording.active is not None:
+            recording.active.note("write", file="/proc/self/timens_offsets", value=lines)
     inside = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
     try:
         setns(inside, FLAGS["time"])

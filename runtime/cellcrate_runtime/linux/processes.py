@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 
+from cellcrate_runtime.linux import recording
 from cellcrate_runtime.linux.syscalls import SystemCall
 
 __all__ = [
@@ -139,6 +140,8 @@ def show_to_others() -> None:
 def forbid_new_privileges() -> None:
     """Set no_new_privs: set-user-id programs and file capabilities no longer raise anything."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if recording.active is not None:
+        recording.active.note("no_new_privs")
 
 
 def close_all_but(kept: int, beginning: int = 3) -> None:
@@ -164,6 +167,9 @@ def join_new_session_keyring() -> None:
         # Sandboxes forbid keyctl(2), and then nothing in it can use a keyring either.
         if error.errno not in (errno.ENOSYS, errno.EPERM):
             raise
+        return
+    if recording.active is not None:
+        recording.active.note("keyring")
 
 
 def set_io_priority(class_name: str, level: int) -> None:

@@ -13,7 +13,7 @@ import posixpath
 import stat
 from collections.abc import Iterable
 
-from cellcrate_runtime.linux import credentials, mounts, safe_paths
+from cellcrate_runtime.linux import credentials, mounts, recording, safe_paths
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import Device
 
@@ -126,6 +126,16 @@ def _make_node(folder: int, name: str, device: Device) -> None:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_IFMT(status.st_mode) != _KINDS[device.type] or status.st_rdev != number:
             raise
+    else:
+        if recording.active is not None:
+            recording.active.note(
+                "mknod",
+                target=device.path,
+                type=device.type,
+                major=device.major,
+                minor=device.minor,
+                mode=mode,
+            )
     if device.uid or device.gid:
         os.chown(name, device.uid or 0, device.gid or 0, dir_fd=folder, follow_symlinks=False)
 

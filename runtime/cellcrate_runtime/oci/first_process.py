@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import msgspec
 
-from cellcrate_runtime.linux import credentials, interfaces, namespaces, processes
+from cellcrate_runtime.linux import credentials, interfaces, namespaces, processes, recording
 from cellcrate_runtime.oci import consoles, rootfs, sysctls, users
 from cellcrate_runtime.oci.channel import HOOKED, IDENTITY, ProcessEnd
 from cellcrate_runtime.oci.last_steps import finish
@@ -30,6 +30,8 @@ def guarded(channel: ProcessEnd, live: Callable[[], object]) -> NoReturn:
     """Live this process's life; what goes wrong in it is told to the maker, and ends it."""
     try:
         gc.disable()
+        if recording.active is not None:
+            recording.active.become_child(recording.FIRST)
         processes.reset_signals()
         live()
     except BaseException as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cellcrate_runtime.linux import idmap
+from cellcrate_runtime.linux import idmap, recording
 from cellcrate_runtime.linux.idmap import IDRange
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import IDMapping, Linux
@@ -33,6 +33,10 @@ def write_mappings(pid: int, uids: list[IDMapping], gids: list[IDMapping]) -> No
     except OSError as error:
         what = "cannot set linux.uidMappings and gidMappings"
         raise OCIError.from_os_error(error, what) from error
+    if recording.active is not None:
+        for name, mappings in (("uid_map", uids), ("gid_map", gids)):
+            lines = "\n".join(f"{m.container_id} {m.host_id} {m.size}" for m in mappings)
+            recording.active.note("write", file=f"/proc/{pid}/{name}", value=lines)
 
 
 class MappingNamespaces:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cellcrate_runtime.linux import namespaces, processes
+from cellcrate_runtime.linux import namespaces, processes, recording
 from cellcrate_runtime.linux.namespaces import FLAGS
 from cellcrate_runtime.oci.channel import ProcessEnd
 from cellcrate_runtime.oci.errors import OCIError
@@ -133,16 +133,22 @@ def go_between(
         before: Done first, with the maker's rights.
         live: The rest of the life of the process that is made.
     """
+    if recording.active is not None:
+        recording.active.by = "go-between"
     before()
     # The new process will be seen from inside the container, from its very beginning.
     processes.hide_from_others()
     channel.doing = "cannot join the container's namespaces"
     joins.enter()
     channel.doing = "cannot make a process in the container's namespaces"
+    if recording.active is not None:  # before: afterwards the new process notes
+        recording.active.note("clone3", flags=flags)
     pid, _ = processes.clone(flags | processes.CLONE_PARENT)
     if pid:
         channel.say_child(pid)
         with contextlib.suppress(OSError):
             os.close(channel.fd)
         os._exit(0)
+    if recording.active is not None:
+        recording.active.by = recording.FIRST
     live()

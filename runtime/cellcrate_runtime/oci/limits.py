@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 
+from cellcrate_runtime.linux import recording
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import Process, RLimit
 
@@ -36,6 +37,9 @@ def set_oom_score_adj(pid: int, process: Process) -> None:
         pass
     except OSError as error:
         raise OCIError.from_os_error(error, "cannot set process.oomScoreAdj") from error
+    else:
+        if recording.active is not None:
+            recording.active.note("write", file=path, value=str(process.oom_score_adj))
 
 
 def set_rlimits(pid: int, process: Process) -> None:
@@ -78,6 +82,13 @@ def _set_rlimit(pid: int, limit: RLimit) -> None:
             "permission",
             error.errno or 0,
         ) from error
+    if recording.active is not None:
+        recording.active.note(
+            "prlimit64",
+            resource=limit.type,
+            soft=_number(limit.soft),
+            hard=_number(limit.hard),
+        )
 
 
 def _number(value: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from cellcrate_runtime.linux import processes
+from cellcrate_runtime.linux import processes, recording
 from cellcrate_runtime.oci import joining, limits
 from cellcrate_runtime.oci.channel import ProcessEnd, make_pair
 from cellcrate_runtime.oci.errors import OCIError
@@ -97,6 +97,9 @@ def fork(flags: int, live: Life, cgroup_folder: int | None = None) -> InitProces
     """Clone this process; the child lives ``live``, with all signals blocked, and never returns."""
     maker, end = make_pair()
     mask = processes.block_signals(processes.ALL_SIGNALS)
+    made = None
+    if recording.active is not None:  # the child will note sooner than this process goes on
+        made = recording.active.prepare("clone3", flags=flags)
     try:
         pid, pidfd = processes.clone(flags, cgroup_fd=cgroup_folder)
         if not pid:
@@ -107,4 +110,6 @@ def fork(flags: int, live: Life, cgroup_folder: int | None = None) -> InitProces
     finally:
         processes.block_signals(mask)
         os.close(end.fd)
+    if made is not None:
+        made()
     return InitProcess(pid, pidfd, maker)

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 
+from cellcrate_runtime.linux import recording
 from cellcrate_runtime.oci.errors import StartError, kind_of
 
 __all__ = ["become_program", "environment", "find", "search_path"]
@@ -79,6 +80,8 @@ def become_program(arguments: Sequence[str], variables: Mapping[str, str]) -> No
         StartError: It is missing, or cannot be executed.
     """
     program = find(arguments[0], variables.get("PATH", _DEFAULT_PATH))
+    if recording.active is not None:  # before: this process has no time after it
+        recording.active.note("execve", target=program, arguments=list(arguments))
     try:
         os.execve(program, list(arguments), variables)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-from cellcrate_runtime.linux import mounts, safe_paths
+from cellcrate_runtime.linux import mounts, recording, safe_paths
 from cellcrate_runtime.oci import devices, masks
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.mount_options import PROPAGATION
@@ -111,5 +111,7 @@ def enter(root: int, *, read_only: bool, propagation: str, pivot: bool = True) -
     else:
         os.fchdir(root)
         os.chroot(".")
+        if recording.active is not None:
+            recording.active.note("chroot", target=recording.path_of(root))
     if propagation:
         mounts.set_propagation("/", PROPAGATION[propagation])

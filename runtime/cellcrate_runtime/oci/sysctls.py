@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
+from cellcrate_runtime.linux import recording
+
 __all__ = ["namespace_of", "set_sysctls"]
 
 _IPC = frozenset(
@@ -64,3 +66,5 @@ def set_sysctls(values: Mapping[str, str]) -> None:
             raise
         finally:
             os.close(file)
+        if recording.active is not None:
+            recording.active.note("write", file=path, value=value)

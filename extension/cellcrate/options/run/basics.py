@@ -11,7 +11,16 @@ from collections.abc import Iterable
 from cellcrate.options import values
 from cellcrate.options.option import Body, Group, Option, at, mapping_at
 
-__all__ = ["CELL", "CONTAINER", "REFUSED"]
+__all__ = ["CELL", "CONTAINER", "REFUSED", "TRACE"]
+
+#: The annotation by which Cellcrate's engine is asked to keep a trace of a container's starts.
+TRACE = "org.cellcrate.trace"
+
+
+def _put_trace(body: Body, wanted: bool) -> None:
+    # Not a label, which an image could have too.
+    if wanted:
+        mapping_at("HostConfig.Annotations")(body, [(TRACE, "true")])
 
 
 CELL = Group(
@@ -37,6 +46,12 @@ CELL = Group(
         Option(
             long="--no-rm",
             help="Keep the container when the cell has ended, to look at its files and its log.",
+        ),
+        Option(
+            long="--trace",
+            put=_put_trace,
+            help="Show below the cell what the runtime did to start the container; with --detach, "
+            "%container trace shows it. Other runtimes are watched by strace.",
         ),
     ),
 )

@@ -47,6 +47,7 @@ _MODULES = (
     "stats",
     "system",
     "top",
+    "trace",
     "image_transfer",
     "unserved",
     "images",

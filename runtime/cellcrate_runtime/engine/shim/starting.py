@@ -99,6 +99,19 @@ def start(
     Raises:
         StartFailure: A step failed; the steps before it have been taken back.
     """
+    if request.trace_file:
+        from cellcrate_runtime.engine.shim import tracing
+
+        # What was made in advance could not be seen being made.
+        if first is not None:
+            first.process.abort()
+        if ready is not None:
+            ready.discard()
+        return tracing.traced(request, lambda: _start(request, None, None))
+    return _start(request, first, ready)
+
+
+def _start(request: Launch, first: container.Spare | None, ready: Ready | None) -> Container:
     at = _Step("beginning", "internal")
     with ExitStack() as undo:
         if ready is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from cellcrate_runtime.linux import recording
+
 __all__ = ["pairs", "read", "read_int", "write"]
 
 _CHUNK = 16384
@@ -31,6 +33,8 @@ def write(directory: str, name: str, value: str | int) -> None:
         error.filename = file
         error.filename2 = str(value)
         raise
+    if recording.active is not None:
+        recording.active.note("write", file=file, value=str(value))
 
 
 def read(directory: str, name: str) -> str:

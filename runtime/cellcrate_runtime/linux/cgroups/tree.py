@@ -11,6 +11,8 @@ import select
 import time
 from collections.abc import Collection
 
+from cellcrate_runtime.linux import recording
+
 from . import files
 from .errors import CgroupBusyError, CgroupError
 
@@ -56,6 +58,8 @@ def make(root: str, path: str) -> str:
             raise CgroupBusyError(f"The control group {path} exists and has processes.") from None
     except OSError as error:
         raise CgroupError(f"{directory} cannot be made: {error.strerror}.") from error
+    if recording.active is not None:
+        recording.active.note("mkdir", target=directory)
     return directory
 
 

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 
+from cellcrate_runtime.linux import recording
 from cellcrate_runtime.linux.syscalls import SystemCall
 
 from .errors import SeccompError, SeccompUnavailableError
@@ -41,11 +42,17 @@ def load(program: bytes, flags: int = 0) -> int | None:
         SeccompError: The kernel refuses the filter.
         SeccompUnavailableError: The kernel has no seccomp filters.
     """
-    description = _Program(len(program) // _INSTRUCTION, program)
+    length = len(program) // _INSTRUCTION
+    description = _Program(length, program)
+    loaded = None
+    if recording.active is not None:  # now, since the filter may allow nothing that this takes
+        loaded = recording.active.prepare("seccomp", instructions=length)
     try:
         result = _seccomp(_SET_MODE_FILTER, flags, ctypes.byref(description))
     except OSError as error:
         raise _failure(error.errno or 0) from error
+    if loaded is not None:
+        loaded()
     return result if flags & _NEW_LISTENER else None
 
 

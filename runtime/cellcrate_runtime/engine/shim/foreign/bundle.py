@@ -39,7 +39,7 @@ def write(
     owners: int | None,
     cgroups_path: str,
     not_in: list[str],
-) -> None:
+) -> dict[str, str]:
     """Write the bundle, and have ready what it mounts.
 
     Args:
@@ -49,6 +49,8 @@ def write(
         owners: The user namespace whose ids the files on disk have, if any.
         cgroups_path: Its control group, below the top of the tree.
         not_in: Paths that the runtime needs, so that nothing may be mounted over them.
+
+    Returns what each place that the runtime mounts from shows; the root is ``/``.
 
     Raises:
         OCIError: Something that is to be mounted is not there, or cannot be.
@@ -60,6 +62,7 @@ def write(
         held.callback(os.close, root)
         place = _make_place(not_in)
         _show(root, f"{place}/rootfs", is_directory=True)
+        shown = {f"{place}/rootfs": "/"}
         moved = []
         for number, (mount, tree) in enumerate(zip(config.mounts, trees, strict=True)):
             if tree is None or tree.tree is None:
@@ -67,6 +70,7 @@ def write(
                 continue
             source = f"{place}/{number}"
             _show(tree.tree, source, is_directory=tree.is_directory)
+            shown[source] = mount.source
             options = [word for word in mount.options if word not in _DONE]
             moved.append(msgspec.structs.replace(mount, source=source, options=options))
     translated = msgspec.structs.replace(
@@ -82,6 +86,7 @@ def write(
         os.mkdir(folder, 0o700)
     with open(f"{folder}/config.json", "wb") as file:
         file.write(spec.encode(translated))
+    return shown
 
 
 def _open_all(

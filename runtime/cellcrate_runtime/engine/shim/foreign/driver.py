@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,13 +16,16 @@ from cellcrate_runtime.engine.protocol import Launch
 from cellcrate_runtime.engine.shim import descendants
 from cellcrate_runtime.engine.shim.foreign import bundle, groups
 from cellcrate_runtime.engine.shim.foreign.program import Program
-from cellcrate_runtime.linux import terminals
+from cellcrate_runtime.linux import recording, terminals
 from cellcrate_runtime.linux.cgroups import Cgroup, hierarchy
 from cellcrate_runtime.linux.cgroups.group import UNIFIED
 from cellcrate_runtime.oci import spec
 from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.waiting import kill_and_close
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.engine.shim.foreign.watch import Watch
 
 __all__ = ["Foreign", "ForeignProcess", "delete_left", "remove_groups"]
 
@@ -71,6 +76,11 @@ class Foreign:
         self._unified = cgroup.directories.get(UNIFIED) if is_hybrid else None
         self._cgroups_path = groups.path_in_tree(cgroup)
         self._program = _program(self._folder, request.runtime)
+        self._watch: Watch | None = None
+        if recording.active is not None:
+            from cellcrate_runtime.engine.shim.foreign.watch import Watch
+
+            self._watch = Watch(recording.active, self._program.name)
 
     def create(
         self, config: spec.Spec, rootfs: str, owners: int | None, stdio: Stdio | None
@@ -84,12 +94,18 @@ class Foreign:
         os.mkdir(self._folder, 0o700)
         os.mkdir(f"{self._folder}/{_STATE}", 0o700)
         place = f"{self._folder}/bundle"
-        needed = [self._request.bundle, self._folder, self._request.runtime[0]]
-        bundle.write(place, config, rootfs, owners, self._cgroups_path, needed)
+        # The last is for cellcrate-oci, a program that Python runs.
+        needed = [self._request.bundle, self._folder, self._request.runtime[0], sys.base_prefix]
+        shown = bundle.write(place, config, rootfs, owners, self._cgroups_path, needed)
         # The program leaves the container's first process to its nearest ancestor that asks for it.
         descendants.become_subreaper()
         arguments = ["create", "--bundle", place]
-        return self._make(arguments, config.process, stdio, self._start)
+        if self._watch is None:
+            return self._make(arguments, config.process, stdio, self._start)
+        with self._watch.of_creation(shown):
+            made = self._make(arguments, config.process, stdio, self._start)
+            self._watch.created(made.pid)
+        return made
 
     def execute(self, process: spec.Process, stdio: Stdio | None) -> ForeignProcess:
         """Run one more program in the container.
@@ -112,7 +128,9 @@ class Foreign:
         _remove_tree(self._folder)
 
     def _start(self) -> None:
-        self._program.call("start", self._request.container_id)
+        watch, self._watch = self._watch, None
+        with watch.of_start() if watch is not None else contextlib.nullcontext():
+            self._program.call("start", self._request.container_id)
 
     def _make(
         self,
@@ -128,7 +146,8 @@ class Foreign:
             if listener is not None:
                 arguments += ["--console-socket", listener.path]
             arguments.append(self._request.container_id)
-            self._program.call(*arguments, stdio=stdio, unified=self._unified)
+            under = self._watch.command if self._watch is not None else ()
+            self._program.call(*arguments, stdio=stdio, unified=self._unified, under=under)
             with open(pid_file, encoding="ascii") as file:
                 pid = int(file.read())
             self._keep_in_cgroup(pid)

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -48,13 +48,20 @@ class Program:
         self._command = [*command, "--root", state, "--log", log, "--log-format", "json"]
         self._log = log
 
-    def call(self, *arguments: str, stdio: Stdio | None = None, unified: str | None = None) -> None:
+    def call(
+        self,
+        *arguments: str,
+        stdio: Stdio | None = None,
+        unified: str | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
         """Execute it and wait until it ends, which its container does not.
 
         Args:
             stdio: What the container's program gets as its standard streams; else /dev/null.
             unified: The container's group in a cgroup v2 tree beside v1, which a process that is
                 made inherits, since the program does not see that tree.
+            under: A program that executes this one, with its arguments, and watches it.
 
         Raises:
             StartError: The program in the container cannot be executed.
@@ -62,15 +69,15 @@ class Program:
         """
         begin = self._log_size()
         with children_kept():
-            status = self._run(arguments, stdio, unified)
+            status = self._run([*under, *self._command, *arguments], stdio, unified)
         if status:
             raise self._failure(arguments[0], status, begin)
 
-    def _run(self, arguments: tuple[str, ...], stdio: Stdio | None, unified: str | None) -> int:
+    def _run(self, command: list[str], stdio: Stdio | None, unified: str | None) -> int:
         nothing = subprocess.DEVNULL
         try:
             child = subprocess.Popen(
-                [*self._command, *arguments],
+                command,
                 stdin=stdio.stdin if stdio is not None else nothing,
                 stdout=stdio.stdout if stdio is not None else nothing,
                 stderr=stdio.stderr if stdio is not None else nothing,
@@ -84,7 +91,7 @@ class Program:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-            raise OCIError(f"{self.name} {arguments[0]} did not end") from None
+            raise OCIError(f"{self.name} did not end in time: {command[-1]}") from None
 
     def _log_size(self) -> int:
         try:

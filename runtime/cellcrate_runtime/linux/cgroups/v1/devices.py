@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 
+from cellcrate_runtime.linux import recording
+
 from ..conversions import each_kind
 from ..resources import DeviceRule, Resources
 from ..stats import CgroupStats
@@ -33,6 +35,9 @@ def apply(directory: str, resources: Resources) -> None:
         try:
             for rule in each_kind(resources.devices):
                 os.write(allow if rule.allow else deny, rule_text(rule).encode())
+                if recording.active is not None:
+                    file = f"{directory}/devices.{'allow' if rule.allow else 'deny'}"
+                    recording.active.note("write", file=file, value=rule_text(rule))
         finally:
             os.close(deny)
     finally:

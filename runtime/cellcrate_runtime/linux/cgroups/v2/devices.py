@@ -12,6 +12,8 @@ import errno
 import os
 import struct
 
+from cellcrate_runtime.linux import recording
+
 from ..conversions import each_kind
 from ..resources import DeviceRule, Resources
 from ..stats import CgroupStats
@@ -55,6 +57,8 @@ def apply(directory: str, resources: Resources) -> None:
         raise
     try:
         bpf.attach(descriptor, directory)
+        if recording.active is not None:
+            recording.active.note("bpf", target=directory)
     finally:
         os.close(descriptor)
 
