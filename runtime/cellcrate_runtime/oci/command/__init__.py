@@ -74,6 +74,10 @@ def _call(name: str, command: Command, rest: Sequence[str], settings: Settings) 
         return _print_command_help(name, command)
     if not command.accepts(len(arguments.words)):
         raise UsageError(f"{_NAME} {name}: it is called as: {_usage(name, command)}")
+    if command.makes_process:
+        from cellcrate_runtime.oci.command import interpreter
+
+        interpreter.protect()
     module_name, _, function = command.place.partition(":")
     module = __import__(f"{__name__}.{module_name}", fromlist=[function])
     return _with_clear_errors(name, getattr(module, function), settings, arguments)
