@@ -23,7 +23,6 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -65,8 +64,7 @@ class _Failure(msgspec.Struct, array_like=True):
     at_start: bool
 
 
-@dataclass
-class ProcessEnd:
+class ProcessEnd(msgspec.Struct):
     """The end of the process in the making.
 
     Attributes:

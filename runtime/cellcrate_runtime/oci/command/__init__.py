@@ -78,6 +78,8 @@ def _call(name: str, command: Command, rest: Sequence[str], settings: Settings) 
         from cellcrate_runtime.oci.command import interpreter
 
         interpreter.protect()
+        # msgspec would import it for what typing has too, and that takes a fifth of the command.
+        sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
     module_name, _, function = command.place.partition(":")
     module = __import__(f"{__name__}.{module_name}", fromlist=[function])
     return _with_clear_errors(name, getattr(module, function), settings, arguments)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import socket
 from contextlib import ExitStack
+
+import msgspec
 
 from cellcrate_runtime.linux import unix_sockets
 from cellcrate_runtime.linux.cgroups import Cgroup
@@ -82,7 +83,7 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         listener = _listen(folder) if waits else None
         if listener is not None:
             undone.callback(listener.close)
-            launch = dataclasses.replace(launch, listener=listener.fileno())
+            launch = msgspec.structs.replace(launch, listener=listener.fileno())
         process = container.create(
             bundle.spec,
             rootfs=bundle.rootfs,
