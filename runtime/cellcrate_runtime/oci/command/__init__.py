@@ -10,13 +10,16 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
 
 from cellcrate_runtime.oci.command.arguments import Arguments, parse
 from cellcrate_runtime.oci.command.commands import COMMANDS, GLOBAL, Command
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.reporting import Reporter
 from cellcrate_runtime.oci.command.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as typing has it, whose import takes longer than the rest
+    from collections.abc import Sequence
 
 __all__ = ["main", "run_command"]
 

@@ -14,8 +14,8 @@ from cellcrate_runtime.linux.cgroups import (
 )
 from cellcrate_runtime.linux.cgroups.controllers import controllers_for
 from cellcrate_runtime.oci.command.errors import CommandError
+from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.settings import Settings
-from cellcrate_runtime.oci.command.store import Record
 from cellcrate_runtime.oci.device_rules import usual_devices
 from cellcrate_runtime.oci.spec import Linux, Spec
 
@@ -78,5 +78,5 @@ def need_group(record: Record) -> Cgroup:
     if group is None:
         if not hierarchy().writable:
             raise hierarchy().unavailable("control group")
-        raise CgroupNotFoundError(f"The container {record.id} has no control group.")
+        raise CgroupNotFoundError("The container has no control group.")
     return group
