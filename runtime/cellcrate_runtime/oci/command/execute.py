@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from cellcrate_runtime.linux import seccomp
 from cellcrate_runtime.oci import container, validate
 from cellcrate_runtime.oci import spec as documents
 from cellcrate_runtime.oci.command import console_socket
@@ -16,7 +17,7 @@ from cellcrate_runtime.oci.command.later_hooks import state_of
 from cellcrate_runtime.oci.command.making import STDIO, write_pid_file
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import status_of
-from cellcrate_runtime.oci.command.store import Folder
+from cellcrate_runtime.oci.command.store import FILTERS, Folder
 from cellcrate_runtime.oci.container import Launch
 from cellcrate_runtime.oci.spec import Capabilities, Process, Spec, User
 
@@ -40,6 +41,7 @@ def execute(settings: Settings, arguments: Arguments) -> int:
     process = _process(arguments, spec)
     for warning in validate.process_warnings(process):
         settings.reporter.warn(warning)
+    seccomp.keep_in(f"{settings.root}/{FILTERS}")
     detached = arguments.has("detach")
     socket = arguments.text("console-socket")
     console_socket.check(socket, terminal=process.terminal, leaves=detached)

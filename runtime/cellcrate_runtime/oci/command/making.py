@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from cellcrate_runtime.linux import unix_sockets
+from cellcrate_runtime.linux import seccomp, unix_sockets
 from cellcrate_runtime.linux.cgroups import Cgroup
 from cellcrate_runtime.oci import container, shared_mounts, validate
 from cellcrate_runtime.oci.command import console_socket, ordinary_user
@@ -23,7 +23,7 @@ from cellcrate_runtime.oci.command.groups import make_group
 from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import read_start_time
-from cellcrate_runtime.oci.command.store import Folder
+from cellcrate_runtime.oci.command.store import FILTERS, Folder
 from cellcrate_runtime.oci.container import InitProcess, Launch, Stdio
 from cellcrate_runtime.oci.spec import Linux, Spec
 from cellcrate_runtime.oci.state import State
@@ -71,6 +71,7 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         raise CommandError("config.json: process: there is no program to run")
     for warning in validate.warnings(bundle.spec):
         settings.reporter.warn(warning)
+    seccomp.keep_in(f"{settings.root}/{FILTERS}")
     terminal = False
     if (program := bundle.spec.process) is not None:
         terminal = program.terminal

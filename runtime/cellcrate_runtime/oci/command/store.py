@@ -18,10 +18,13 @@ import os
 from cellcrate_runtime.oci.command.errors import CommandError, NotFoundError
 from cellcrate_runtime.oci.command.record import Record
 
-__all__ = ["Folder", "folders"]
+__all__ = ["FILTERS", "Folder", "folders"]
 
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 _LONGEST_ID = 1024
+
+FILTERS = ",filters"
+"""A folder that is no container's, for :mod:`cellcrate_runtime.linux.seccomp.kept`."""
 
 
 class Folder:
