@@ -55,7 +55,7 @@ def destroy(folder: Folder, record: Record, reporter: Reporter) -> None:
         CommandError: They do not end.
     """
     send(record, _SIGKILL)
-    if not all(map(_is_removed, record.directories.values())):
+    if record.unit or not all(map(_is_removed, record.directories.values())):
         from cellcrate_runtime.oci.command.groups import group_of
 
         if group := group_of(record):

@@ -102,6 +102,8 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         undone.callback(process.abort)
         if process.console is not None and arguments.has("console-socket"):
             console_socket.send_console(arguments.text("console-socket"), process.console)
+        if group is not None:
+            group.find_by(process.pid)
         record = _record(folder, bundle, process, group)
         with open(f"{folder.path}/config.json", "wb") as file:
             file.write(bundle.document)
@@ -141,6 +143,7 @@ def _record(folder: Folder, bundle: Bundle, process: InitProcess, group: Cgroup 
         start_time=read_start_time(process.pid),
         cgroup=group.path if group is not None else "",
         directories=group.directories if group is not None else {},
+        unit=group.unit if group is not None else "",
         own_processes=_has_own_processes(bundle.spec),
         shared_root=(shared.path, shared.mount, shared.namespace) if shared else None,
         has_hooks=hooks is not None and bool(hooks.poststart or hooks.poststop),

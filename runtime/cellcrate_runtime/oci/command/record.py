@@ -21,6 +21,7 @@ class Record:
         cgroup: The path of its control group; empty without one.
         directories: Where that is in each tree; see :class:`cellcrate_runtime.linux.cgroups.Cgroup`
         own_processes: Whether it has a PID namespace of its own.
+        unit: The unit of systemd that its control group is; empty if it is none.
         has_hooks: Whether there are hooks for when it has started or been deleted.
         shared_root: What :class:`cellcrate_runtime.oci.shared_mounts.SharedRoot` needs, if its
             root is mounted for others too.
@@ -35,6 +36,7 @@ class Record:
         "pid",
         "shared_root",
         "start_time",
+        "unit",
     )
 
     def __init__(
@@ -44,6 +46,7 @@ class Record:
         pid: int,
         start_time: int,
         cgroup: str = "",
+        unit: str = "",
         directories: dict[str, str] | None = None,
         own_processes: bool = True,
         has_hooks: bool = False,
@@ -53,6 +56,7 @@ class Record:
         self.pid = pid
         self.start_time = start_time
         self.cgroup = cgroup
+        self.unit = unit
         self.directories = directories or {}
         self.own_processes = own_processes
         self.has_hooks = has_hooks
@@ -78,6 +82,7 @@ class Record:
             pid=int(values["pid"]),
             start_time=int(values["start_time"]),
             cgroup=values["cgroup"],
+            unit=values["unit"],
             directories=directories,
             own_processes=values["own_processes"] == "True",
             has_hooks=values["has_hooks"] == "True",
