@@ -85,19 +85,21 @@ def _parse(text: str) -> tuple[str, list[str]]:
     if not rest.endswith("]"):
         raise ValueError("the list does not end")
     items: list[str] = []
-    signatures: set[str] = {given.removeprefix("a")} if given else set()
+    common = given.removeprefix("a")
     position, last = 1, len(rest) - 1
     while rest[position:last].strip():
-        signature, value, position = _simple(rest, position, given.removeprefix("a"))
-        signatures.add(signature)
+        signature, value, position = _simple(rest, position, common)
+        common = common or signature
+        if signature != common:
+            raise ValueError("the values of a list are of one type")
         items.append(value)
         if rest[position] == ",":
             position += 1
         elif position != last:
             raise ValueError("the list is not one of plain values")
-    if len(signatures) != 1:
-        raise ValueError("the values of a list are of one type; an empty one says of which: @as []")
-    return f"a{signatures.pop()}", [str(len(items)), *items]
+    if not common:
+        raise ValueError("an empty list says what it is of, as @as []")
+    return f"a{common}", [str(len(items)), *items]
 
 
 def _leading_type(text: str) -> tuple[str, str]:
