@@ -133,6 +133,7 @@ def test_nothing_is_left_of_it(program: Program, limited: Path, force: bool) -> 
 def test_the_name_is_the_containers_and_annotations_are_properties(
     asking: Program, bundle: Bundle
 ) -> None:
+    bundle.document["linux"]["cgroupsPath"] = ""
     bundle.document["annotations"] = {
         "org.systemd.property.TimeoutStopSec": "7",
         "org.systemd.property.Documentation": "['man:sleep(1)', 'man:sh(1)']",
