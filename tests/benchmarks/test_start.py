@@ -66,9 +66,16 @@ class Bundle:
 
     def move_cgroup(self, path: str) -> None:
         """Have the next container in another control group."""
+        self._change("linux", cgroupsPath=path)
+
+    def execute(self, *args: str) -> None:
+        """Have the next container execute another program."""
+        self._change("process", args=args)
+
+    def _change(self, part: str, **members: object) -> None:
         file = self.folder / "config.json"
         config = json.loads(file.read_text())
-        config["linux"]["cgroupsPath"] = path
+        config[part].update(members)
         file.write_text(json.dumps(config))
 
     def name(self) -> str:

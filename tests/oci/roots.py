@@ -13,12 +13,12 @@ readlink rm sh sleep sort stat stty sync tail test touch true tty umount uname u
 """
 
 
-def fill(root: Path) -> None:
+def fill(root: Path, programs: str = PROGRAMS) -> None:
     """Make the folders, programs, libraries, users and groups that the tests count on."""
     for folder in ("bin", "dev", "etc", "proc", "root", "sys", "tmp", "home/alice", "data"):
         (root / folder).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
-    for name in PROGRAMS.split():
+    for name in programs.split():
         found = shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin")
         assert found is not None, f"this machine has no {name}"
         shutil.copy(found, root / "bin" / name)

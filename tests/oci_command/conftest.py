@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cellcrate_runtime.oci.command.store import FILTERS
 from oci import roots
 from oci_command.program import Bundle, Program
 
@@ -43,7 +44,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
     program = Program(tmp_path / "state")
     yield program
     program.end_all()
-    assert not program.root.exists() or not list(program.root.iterdir())
+    assert not program.root.exists() or {each.name for each in program.root.iterdir()} <= {FILTERS}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cellcrate_runtime.oci.command.record import Record
 from oci_command.program import ENVIRONMENT, Bundle, Program
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -189,12 +190,13 @@ def test_a_bundle_without_a_configuration_is_refused(program: Program, tmp_path:
 
 def test_what_a_crash_left_is_seen_as_stopped(program: Program, created: str) -> None:
     """Another process may have the id by then: it is not taken for the container's."""
-    file = program.root / created / "state.json"
-    state = json.loads(file.read_text())
-    pid = state["pid"]
+    file = program.root / created / "record"
+    record = Record.read(file.read_bytes())
+    pid = record.pid
     os.kill(pid, signal.SIGKILL)
     _wait_for_end(program, created)
-    file.write_text(json.dumps(state | {"pid": os.getpid()}))
+    record.pid = os.getpid()
+    file.write_bytes(record.written())
     assert program.status(created) == "stopped"
     assert "not running" in program.refusal("kill", created, "KILL")
     program.do("delete", created)
@@ -331,6 +333,6 @@ def _is_alive(pid: int) -> bool:
 
 
 def _wait_for_end(program: Program, container: str) -> None:
-    pid = json.loads((program.root / container / "state.json").read_text())["pid"]
+    pid = Record.read((program.root / container / "record").read_bytes()).pid
     while _is_alive(pid):
         pass

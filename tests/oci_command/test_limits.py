@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,3 +146,69 @@ def _statistics(program: Program, container: str) -> dict[str, Any]:
     assert (event["type"], event["id"]) == ("stats", container)
     data: dict[str, Any] = event["data"]
     return data
+
+
+def in_groups(program: Program, running: str, *options: str) -> dict[str, str]:
+    """The control groups, by controller, that something executed in a container is in."""
+    pid_file = program.root.parent / "pid"
+    program.do("exec", "-d", f"--pid-file={pid_file}", *options, running, "sleep", "1000")
+    lines = Path(f"/proc/{pid_file.read_text()}/cgroup").read_text().splitlines()
+    by_names = [line.split(":", 2)[1:] for line in lines]
+    return {name: path for names, path in by_names for name in names.split(",")}
+
+
+@pytest.fixture
+def divided(group: Cgroup) -> Cgroup:
+    """The container's group, with a group ``part/of`` below it in every tree."""
+    for directory in group.directories.values():
+        os.makedirs(f"{directory}/part/of")
+    return group
+
+
+def test_what_is_executed_can_be_in_a_group_below(
+    program: Program, running: str, divided: Cgroup
+) -> None:
+    found = in_groups(program, running, "--cgroup=part/of")
+    names = [{"io": "blkio"}.get(name, name) for name in divided.directories]
+    assert {found[name] for name in names} == {"/cellcrate-command/c1/part/of"}
+
+
+def test_each_controller_can_have_its_group(
+    program: Program, running: str, divided: Cgroup
+) -> None:
+    if "memory" not in divided.directories:
+        pytest.skip("There are no v1 controllers here.")
+    found = in_groups(program, running, "--cgroup=memory,pids:part/of", "--cgroup=cpu:/part")
+    assert found["memory"] == found["pids"] == "/cellcrate-command/c1/part/of"
+    assert found["cpu"] == "/cellcrate-command/c1/part"
+    assert found["devices"] == "/cellcrate-command/c1"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("nowhere", "there is no control group"),
+        ("../c2", "does not lie below"),
+        ("part/../..", "does not lie below"),
+        ("nosuch:part", "--cgroup: "),
+    ],
+)
+def test_a_group_that_is_not_there_is_refused(
+    program: Program, running: str, option: str, words: str
+) -> None:
+    refusal = program.refusal("exec", f"--cgroup={option}", running, "true", status=255)
+    assert words in refusal
+
+
+def test_the_program_may_have_divided_its_group(
+    program: Program, running: str, divided: Cgroup
+) -> None:
+    """As systemd does in a container: then nobody can be in the whole group of cgroup v2."""
+    if set(divided.directories) != {""}:
+        pytest.skip("There are v1 controllers here.")
+    top = Path(divided.directories[""])
+    for pid in divided.procs():
+        (top / "part/of/cgroup.procs").write_text(str(pid))
+    (top / "cgroup.subtree_control").write_text("+pids")
+    assert in_groups(program, running)[""] == "/cellcrate-command/c1/part/of"
+    assert "cannot join" in program.refusal("exec", "--cgroup=/", running, "true", status=255)

@@ -17,7 +17,7 @@ from cellcrate_runtime.engine.async_channel import Channel, ChannelClosedError
 from cellcrate_runtime.engine.files_client import Files, WorkError
 from cellcrate_runtime.engine.shim import ready
 from cellcrate_runtime.engine.shim_client import LaunchError, ShimConnection, ShimGoneError
-from cellcrate_runtime.linux.executables import open_protected
+from cellcrate_runtime.linux.executables import open_protected, variables_to_find_library
 
 __all__ = ["Launcher"]
 
@@ -149,7 +149,11 @@ class _Process:
                     upcoming_id,
                 ],
                 executable=interpreter,
-                env={**os.environ, "PYTHONPATH": _module_path()},
+                env={
+                    **os.environ,
+                    **variables_to_find_library(),
+                    "PYTHONPATH": _module_path(),
+                },
                 stdin=subprocess.DEVNULL,
                 pass_fds=[there.fileno()],
                 start_new_session=True,  # Ctrl-C in the engine's terminal is not for containers

@@ -6,7 +6,8 @@ import ctypes
 import functools
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import recording
 from cellcrate_runtime.linux.syscalls import SystemCall
@@ -76,8 +77,7 @@ _capset = SystemCall("capset", ctypes.c_char_p, ctypes.c_char_p)
 _capget = SystemCall("capget", ctypes.c_char_p, ctypes.c_char_p)
 
 
-@dataclass(frozen=True)
-class CapabilitySets:
+class CapabilitySets(msgspec.Struct, frozen=True):
     """The five sets of a process, a bit a capability."""
 
     bounding: int = 0

@@ -12,7 +12,7 @@ import os
 
 from cellcrate_runtime.linux import mounts
 
-__all__ = ["open_protected"]
+__all__ = ["open_protected", "variables_to_find_library"]
 
 _MFD_EXEC = 0x10  # linux/memfd.h, since Linux 6.3
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
@@ -26,10 +26,10 @@ def open_protected(path: str) -> int | None:
     this user may not mount, it is a sealed copy in memory, see memfd_create(2).
 
     Returns:
-        A descriptor to execute, or None: the file is not this user's to write, or this machine
-        allows neither way.
+        A descriptor to execute, or None: the file is not this user's to write, is such a protected
+        one already, or this machine allows neither way.
     """
-    if not os.access(path, os.W_OK):
+    if not os.access(path, os.W_OK) or _is_sealed(path):
         return None
     for way in (_through_read_only_mount, _as_sealed_copy):
         try:
@@ -37,6 +37,30 @@ def open_protected(path: str) -> int | None:
         except OSError:
             continue
     return None
+
+
+def variables_to_find_library() -> dict[str, str]:
+    """The environment variables by which this interpreter, executed so, finds its shared library.
+
+    There are some only where it has such a library. The loader may have found it by its place
+    relative to the interpreter, ``$ORIGIN`` in ld.so(8), which is unknown then.
+    """
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            _, slash, rest = line.rstrip("\n").partition("/")
+            folder, name = os.path.split(slash + rest)
+            if name.startswith("libpython"):
+                before = os.environ.get("LD_LIBRARY_PATH")
+                return {"LD_LIBRARY_PATH": f"{folder}:{before}" if before else folder}
+    return {}
+
+
+def _is_sealed(path: str) -> bool:
+    with open(path, "rb") as file:
+        try:
+            return bool(fcntl.fcntl(file, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE)
+        except OSError:
+            return False  # it lies in no memory
 
 
 def _through_read_only_mount(path: str) -> int:

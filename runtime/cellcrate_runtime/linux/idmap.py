@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import mounts, processes
 from cellcrate_runtime.linux.namespaces import FLAGS
@@ -28,8 +29,7 @@ _UNUSED = 0x7000_0000
 _OWNERS = ("cellcrate", "root")
 
 
-@dataclass(frozen=True)
-class IDRange:
+class IDRange(msgspec.Struct, frozen=True):
     """A run of ids: ``inside`` and those after it are the host's ``outside`` and those after it."""
 
     inside: int

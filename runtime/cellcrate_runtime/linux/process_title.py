@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux.syscalls import SystemCall
 
@@ -17,8 +18,7 @@ _ARG_START, _ENV_END = 48, 51  # fields, counted from 1: proc(5)
 _prctl = SystemCall("prctl", ctypes.c_ulong, ctypes.c_char_p)
 
 
-@dataclass(frozen=True)
-class TitleArea:
+class TitleArea(msgspec.Struct, frozen=True):
     """Where in its memory a process has its arguments and, right after them, its environment."""
 
     start: int

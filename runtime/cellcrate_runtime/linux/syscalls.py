@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
 __all__ = ["SystemCall"]
 
@@ -91,7 +90,7 @@ _EVERYWHERE = {
 }
 
 _OF_THIS_MACHINE = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}.get(
-    platform.machine(), {}
+    os.uname().machine, {}
 )
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import mounts, safe_paths
 from cellcrate_runtime.linux.cgroups.hierarchy import (
@@ -26,8 +27,7 @@ _TOP = "/sys/fs/cgroup"
 _SAFE = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
 
-@dataclass(frozen=True)
-class _Hierarchy:
+class _Hierarchy(msgspec.Struct, frozen=True):
     """One mounted tree: the folder's name, the file system's options, and whence it was read.
 
     Attributes:

@@ -23,11 +23,8 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import msgspec
-
-from cellcrate_runtime.oci.errors import ErrorKind, OCIError, StartError
+from cellcrate_runtime.oci.errors import OCIError, StartError
 
 __all__ = [
     "BUILT",
@@ -58,14 +55,6 @@ _MOST_DESCRIPTORS = 250  # beside a message; the kernel's SCM_MAX_FD is 253
 _LONGEST_REASON = 8 * 1024  # characters, of four bytes at most
 
 
-class _Failure(msgspec.Struct, array_like=True):
-    message: str
-    kind: ErrorKind
-    errno: int
-    at_start: bool
-
-
-@dataclass
 class ProcessEnd:
     """The end of the process in the making.
 
@@ -74,8 +63,11 @@ class ProcessEnd:
         doing: What is being done, for the message if it fails.
     """
 
-    fd: int
-    doing: str = "cannot begin"
+    __slots__ = ("doing", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.doing = "cannot begin"
 
     def wait_for(self, message: bytes) -> None:
         """Wait for the maker; leave if it is gone."""
@@ -124,9 +116,10 @@ class ProcessEnd:
             error = OCIError.from_os_error(error, self.doing)
         elif not isinstance(error, OCIError):
             error = OCIError(f"{self.doing}: {error or type(error).__name__}")
-        at_start = isinstance(error, StartError)
-        failure = _Failure(error.message[:_LONGEST_REASON], error.kind, error.errno, at_start)
-        os.write(self.fd, FAILED + msgspec.msgpack.encode(failure))
+        # In a form that whoever only starts a container can read without loading anything.
+        when = "start" if isinstance(error, StartError) else ""
+        failure = "\0".join((when, error.kind, str(error.errno), error.message[:_LONGEST_REASON]))
+        os.write(self.fd, FAILED + failure.encode(errors="surrogateescape"))
 
 
 class MakerEnd:
@@ -222,9 +215,9 @@ class MakerEnd:
 
 
 def _failure(message: bytes) -> OCIError:
-    failure = msgspec.msgpack.decode(message[1:], type=_Failure)
-    kind = StartError if failure.at_start else OCIError
-    return kind(failure.message, failure.kind, failure.errno)
+    when, kind, errno, words = message[1:].decode(errors="surrogateescape").split("\0", 3)
+    error = StartError if when else OCIError
+    return error(words, kind, int(errno))  # type: ignore[arg-type]  # one of those that are said
 
 
 def _killed() -> OCIError:

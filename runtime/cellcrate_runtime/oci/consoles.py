@@ -6,7 +6,8 @@ import contextlib
 import fcntl
 import os
 import stat
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import mounts, safe_paths, terminals
 from cellcrate_runtime.oci.spec import Process
@@ -14,8 +15,7 @@ from cellcrate_runtime.oci.spec import Process
 __all__ = ["Stdio", "give_to", "provide"]
 
 
-@dataclass(frozen=True)
-class Stdio:
+class Stdio(msgspec.Struct, frozen=True):
     """The descriptors that a program gets as its 0, 1 and 2. They stay the caller's to close."""
 
     stdin: int

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
 
-__all__ = ["ErrorKind", "OCIError", "StartError", "UserNotFoundError"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as typing has it, whose import takes longer than some commands
+    from typing import Literal
 
-ErrorKind = Literal["invalid", "not_found", "permission", "system"]
-"""``invalid``: the configuration cannot be; ``not_found``: a program, user or file is missing;
-``permission``: the kernel, or the file's mode, does not allow it; ``system``: everything else."""
+    ErrorKind = Literal["invalid", "not_found", "permission", "system"]
+    """``invalid``: the configuration cannot be; ``not_found``: a program, user or file is missing;
+    ``permission``: the kernel, or the file's mode, does not allow it; ``system``: all else."""
+
+__all__ = ["OCIError", "StartError", "UserNotFoundError"]
 
 
 class OCIError(Exception):

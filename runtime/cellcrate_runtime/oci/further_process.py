@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import processes
 from cellcrate_runtime.oci import consoles, users
@@ -18,8 +19,7 @@ from cellcrate_runtime.oci.spec import Process
 __all__ = ["FurtherPlan", "become"]
 
 
-@dataclass(frozen=True)
-class FurtherPlan:
+class FurtherPlan(msgspec.Struct, frozen=True):
     """What the process needs to know, all of it worked out before the fork.
 
     Attributes:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import namespaces, processes, recording
 from cellcrate_runtime.linux.namespaces import FLAGS
@@ -21,8 +22,7 @@ from cellcrate_runtime.oci.spec import Namespace
 __all__ = ["Joins", "go_between", "of_paths", "of_process", "open_to_joining"]
 
 
-@dataclass(frozen=True)
-class Joins:
+class Joins(msgspec.Struct, frozen=True):
     """Namespaces to join, held open: descriptors, each with the ``CLONE_NEW…`` flags to enter."""
 
     entries: list[tuple[int, int]]

@@ -6,7 +6,8 @@ Source: OCI runtime-spec 1.3, config.md, "Linux mount options"; mount(8) for the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from cellcrate_runtime.linux import mounts as m
 
@@ -96,8 +97,7 @@ _ATTRIBUTE_OF = {
 }
 
 
-@dataclass
-class MountOptions:
+class MountOptions(msgspec.Struct):
     """What a mount's options mean.
 
     Attributes:
@@ -122,7 +122,7 @@ class MountOptions:
     idmap_recursive: bool = False
     copy_up: bool = False
     remount: bool = False
-    data: list[str] = field(default_factory=list)
+    data: list[str] = []
 
 
 def names() -> list[str]:

@@ -12,7 +12,8 @@ import errno
 import os
 import posixpath
 import stat
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import mounts, safe_paths
 from cellcrate_runtime.oci import cgroup_mounts, copy_up, devices
@@ -27,8 +28,7 @@ __all__ = ["Outside", "PreparedMount", "is_dev", "perform", "prepare", "prepare_
 _TAKEN_FROM_HOST = {"proc": "/proc", "sysfs": "/sys", "mqueue": "/dev/mqueue"}
 
 
-@dataclass
-class Outside:
+class Outside(msgspec.Struct):
     """Two places of the host's that this mount namespace has for itself, until it leaves them.
 
     Every procfs has them, and no step on the way to the program, nor a hook, looks at them.
@@ -49,8 +49,7 @@ class Outside:
         os.close(self.file)
 
 
-@dataclass
-class PreparedMount:
+class PreparedMount(msgspec.Struct):
     """A mount that is ready to be put in its place.
 
     Attributes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -24,8 +24,7 @@ _PERMANENT = 0x80  # linux/if_addr.h, IFA_F_PERMANENT
 _UNIVERSE = 0  # linux/rtnetlink.h, RT_SCOPE_UNIVERSE
 
 
-@dataclass
-class _Found:
+class _Found(msgspec.Struct):
     """A device of the host that is to move."""
 
     name: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,8 +29,7 @@ MADE_LATE = frozenset({"cgroup", "ipc"})
 BORN_INTO = frozenset({"pid", "user"})
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What the first process needs to know, all of it worked out before the fork.
 
     Attributes:

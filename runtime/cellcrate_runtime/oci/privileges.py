@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass, field
+
+import msgspec
 
 from cellcrate_runtime.linux import capabilities, credentials, processes, safe_paths, seccomp
 from cellcrate_runtime.linux.capabilities import CapabilitySets
@@ -15,20 +16,18 @@ from cellcrate_runtime.oci.spec import Capabilities, Linux, Process
 __all__ = ["Privileges", "Tuning", "drop", "load_filter", "prepare"]
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(msgspec.Struct, frozen=True):
     """What few configurations ask for; see :mod:`cellcrate_runtime.oci.tuning`."""
 
     apparmor_profile: str = ""
     selinux_label: str = ""
     personality: str = ""
     memory_mode: str = ""
-    memory_flags: list[str] = field(default_factory=list)
-    memory_nodes: list[int] = field(default_factory=list)
+    memory_flags: list[str] = []
+    memory_nodes: list[int] = []
 
 
-@dataclass(frozen=True)
-class Privileges:
+class Privileges(msgspec.Struct, frozen=True):
     """A process's rights, worked out before the fork."""
 
     uid: int
@@ -36,7 +35,7 @@ class Privileges:
     groups: list[int]
     capabilities: CapabilitySets
     no_new_privileges: bool
-    filter: bytes | None = field(default=None, repr=False)
+    filter: bytes | None = None
     filter_flags: int = 0
     tuning: Tuning | None = None
 

@@ -7,8 +7,9 @@ send it the plan of a container when there is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from cellcrate_runtime.linux import namespaces, process_title
 from cellcrate_runtime.oci import first_process
@@ -25,8 +26,7 @@ _MOST_DESCRIPTORS = 250  # beside one message; the kernel's SCM_MAX_FD is 253
 _LONGEST_PLAN = 128 * 1024  # bytes; a socket's buffer has 208 KiB
 
 
-@dataclass
-class Spare:
+class Spare(msgspec.Struct):
     """A process that waits to be told what container it is.
 
     Attributes:

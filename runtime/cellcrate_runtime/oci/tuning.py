@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import labels, scheduling
 from cellcrate_runtime.linux.cgroups.machine import parse_list
@@ -69,8 +70,7 @@ def set_scheduler(pid: int, wanted: Scheduler) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Outside:
+class Outside(msgspec.Struct, frozen=True):
     """What one more process in a container has done to it before it is inside."""
 
     affinity: CPUAffinity | None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import safe_paths
 from cellcrate_runtime.oci.errors import OCIError, UserNotFoundError
@@ -21,16 +22,14 @@ _HIGHEST_ID = (1 << 31) - 1  # as Docker has it
 _LONGEST_FILE = 4 * 1024 * 1024  # bytes
 
 
-@dataclass(frozen=True)
-class _Account:
+class _Account(msgspec.Struct, frozen=True):
     name: str
     uid: int
     gid: int
     home: str
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(msgspec.Struct, frozen=True):
     name: str
     gid: int
     members: list[str]

@@ -16,6 +16,7 @@ from cellcrate_runtime.linux.seccomp import (
     SeccompUnavailableError,
     compiler,
     instructions,
+    kept,
     library,
 )
 from cellcrate_runtime.linux.seccomp.profile import Argument, Seccomp, Syscall
@@ -290,3 +291,30 @@ def test_dockers_program_is_much_smaller(monkeypatch):
     smaller, original = both(PROFILES["Docker's"], monkeypatch)
     assert len(smaller) * 2 < len(original)
     assert instructions.encode(instructions.decode(smaller)) == smaller
+
+
+def test_what_was_compiled_is_found_by_another_process(tmp_path, monkeypatch):
+    profile = on_getppid("SCMP_ACT_ERRNO")
+    expected = seccomp.compile(profile)
+    monkeypatch.setattr(kept, "_folder", str(tmp_path / "kept"))
+    compiler._compile.cache_clear()  # as in a new process
+    assert seccomp.compile(profile) == expected
+    monkeypatch.setattr(compiler, "_compile_anew", None)
+    compiler._compile.cache_clear()
+    assert seccomp.compile(profile) == expected
+
+
+def test_what_was_compiled_from_something_else_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "_folder", str(tmp_path))
+    kept.keep(b"{}", b"for {}")
+    (kept_file,) = tmp_path.iterdir()
+    assert kept.find(b"{}") == b"for {}"
+    assert kept.find(b"{1}") is None
+    kept_file.write_bytes(b"{1}\nfor {1}")
+    assert kept.find(b"{}") is None
+
+
+def test_what_cannot_be_kept_is_compiled_all_the_same(monkeypatch):
+    monkeypatch.setattr(kept, "_folder", "/proc/nowhere")
+    compiler._compile.cache_clear()
+    assert seccomp.compile(on_getppid("SCMP_ACT_LOG"))

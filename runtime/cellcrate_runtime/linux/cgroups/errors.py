@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+
 __all__ = [
     "CgroupBusyError",
     "CgroupError",
     "CgroupNotFoundError",
     "ControllerUnavailableError",
     "LimitRefusedError",
+    "refusal",
 ]
 
 
@@ -45,3 +48,20 @@ class CgroupNotFoundError(CgroupError):
 
 class CgroupBusyError(CgroupError):
     """A control group has processes that did not leave in time."""
+
+
+def refusal(error: OSError, directory: str) -> LimitRefusedError:
+    """Turn the kernel's answer to a write into words."""
+    reason = {
+        errno.EINVAL: "it is out of range, or contradicts another limit.",
+        errno.ERANGE: "it is out of range.",
+        errno.EBUSY: "the group uses more than that now.",
+        errno.ENODEV: "there is no such device.",
+        errno.ENOSPC: "the group above has less than that.",
+        errno.EACCES: "the group above does not have that, or you may not.",
+        errno.EPERM: "you may not.",
+        errno.ENOENT: "this kernel does not count or limit that.",
+        errno.EOPNOTSUPP: "this kernel does not have it.",
+    }.get(error.errno or 0, f"{error.strerror}.")
+    file = error.filename or directory
+    return LimitRefusedError(str(file), str(error.filename2 or ""), reason)

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from . import files, oom, tree
 from .controllers import V1, V2, Controller, controllers_for, controllers_mentioned
-from .errors import CgroupBusyError, CgroupError, CgroupNotFoundError, LimitRefusedError
+from .errors import CgroupBusyError, CgroupError, CgroupNotFoundError, refusal
 from .hierarchy import Hierarchy, hierarchy
 from .pressure import RESOURCES, Pressure, parse
 from .resources import Resources
@@ -47,6 +47,9 @@ class Cgroup:
         ``Cgroup(path, directories)`` finds the group again in a process that sees other roots,
         such as an engine that was started anew elsewhere.
         """
+
+    unit = ""
+    """The unit of systemd that it is, if it is one: a :class:`~.scope.Scope`."""
 
     # Making and finding
 
@@ -105,6 +108,9 @@ class Cgroup:
             raise CgroupNotFoundError(f"There is no control group {path}.")
         return cls(path, directories)
 
+    def find_by(self, pid: int) -> None:
+        """Find out what is known only when a first process has been added: nothing, here."""
+
     def _make(self, found: Hierarchy, needed: list[str]) -> None:
         """Make the directories, noting each at once, so that a failure can take it back."""
         names = dict.fromkeys((*_ALWAYS, *needed))
@@ -138,13 +144,13 @@ class Cgroup:
         found = hierarchy()
         needed = controllers_for(resources)
         for name in controllers_mentioned(resources):
-            if name not in needed and not found.has(name):
+            if name not in needed and not found.has(name) and not self._has_unified(name):
                 continue  # a limit goes away that cannot be there
             controller, directory = self._controller(name)
             try:
                 controller.apply(directory, resources)
             except OSError as error:
-                raise _refusal(error, directory) from error
+                raise refusal(error, directory) from error
         if resources.unified:
             self._apply_unified(resources.unified)
 
@@ -152,6 +158,8 @@ class Cgroup:
         """Return a controller and its directory, making one that the group did not need before."""
         if name in self.directories:
             return V1[name], self.directories[name]
+        if self._has_unified(name):
+            return V2[name], self.directories[UNIFIED]
         place = hierarchy().require(name)
         if place.version == 2:
             unified = self.directories[UNIFIED]
@@ -166,6 +174,11 @@ class Cgroup:
             except ProcessLookupError:
                 continue
         return V1[name], self.directories[name]
+
+    def _has_unified(self, name: str) -> bool:
+        """Whether the group has a controller of the v2 tree already, wherever the group is."""
+        unified = self.directories.get(UNIFIED)
+        return unified is not None and name in tree.controllers(unified)
 
     def _apply_unified(self, settings: Mapping[str, str]) -> None:
         """Write files of the v2 tree, as ``linux.resources.unified`` of the OCI spec asks."""
@@ -182,7 +195,7 @@ class Cgroup:
                 for line in value.splitlines() or [""]:
                     files.write(directory, name, line)
             except OSError as error:
-                raise _refusal(error, directory) from error
+                raise refusal(error, directory) from error
 
     def _hand_down(self, controller: str) -> None:
         """Have a controller of the v2 tree in this group, if the tree has it."""
@@ -379,20 +392,3 @@ def tidy(path: str) -> None:
     for root in {*roots, found.unified or ""} - {""}:
         with suppress(OSError):
             os.rmdir(root + path)
-
-
-def _refusal(error: OSError, directory: str) -> LimitRefusedError:
-    """Turn the kernel's answer to a write into words."""
-    reason = {
-        errno.EINVAL: "it is out of range, or contradicts another limit.",
-        errno.ERANGE: "it is out of range.",
-        errno.EBUSY: "the group uses more than that now.",
-        errno.ENODEV: "there is no such device.",
-        errno.ENOSPC: "the group above has less than that.",
-        errno.EACCES: "the group above does not have that, or you may not.",
-        errno.EPERM: "you may not.",
-        errno.ENOENT: "this kernel does not count or limit that.",
-        errno.EOPNOTSUPP: "this kernel does not have it.",
-    }.get(error.errno or 0, f"{error.strerror}.")
-    file = error.filename or directory
-    return LimitRefusedError(str(file), str(error.filename2 or ""), reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .compiler import compile, flags, notifies
 from .default import default_profile
 from .errors import InvalidProfileError, SeccompError, SeccompUnavailableError
+from .kept import keep_in
 from .loader import load
 from .profile import Seccomp
 
@@ -20,6 +21,7 @@ __all__ = [
     "compile",
     "default_profile",
     "flags",
+    "keep_in",
     "load",
     "notifies",
 ]

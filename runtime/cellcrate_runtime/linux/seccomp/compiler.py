@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from functools import lru_cache
 
 import msgspec
 
-from . import enosys, instructions
+from . import enosys, instructions, kept
 from .errors import InvalidProfileError
-from .library import ACTIONS, Comparison, Filter, library, resolve, token
+from .library import ACTIONS, Comparison, Filter, library, resolve, token, version
 from .profile import Argument, Seccomp
 from .shrink import shrink
 
@@ -73,6 +74,16 @@ def notifies(flags: int) -> bool:
 
 @lru_cache(maxsize=32)
 def _compile(document: bytes) -> bytes:
+    """Compile a profile, unless somebody has and kept it; a newer library may know more calls."""
+    source = f"{version()} {os.uname().machine} ".encode() + document
+    compiled = kept.find(source)
+    if compiled is None:
+        compiled = _compile_anew(document)
+        kept.keep(source, compiled)
+    return compiled
+
+
+def _compile_anew(document: bytes) -> bytes:
     profile = msgspec.json.decode(document, type=Seccomp)
     default = _action(profile.default_action, profile.default_errno_ret)
     if profile.default_action == "SCMP_ACT_NOTIFY":

@@ -21,6 +21,7 @@ __all__ = [
     "library",
     "resolve",
     "token",
+    "version",
 ]
 
 _SONAME = "libseccomp.so.2"
@@ -106,6 +107,7 @@ def library() -> ctypes.CDLL:
             "Alpine: apk add libseccomp), or run without a filter: "
             "--security-opt seccomp=unconfined."
         ) from error
+    lib.seccomp_version.restype = ctypes.POINTER(ctypes.c_uint * 3)
     lib.seccomp_init.argtypes = [ctypes.c_uint32]
     lib.seccomp_init.restype = ctypes.c_void_p
     lib.seccomp_release.argtypes = [ctypes.c_void_p]
@@ -125,6 +127,11 @@ def library() -> ctypes.CDLL:
     ]
     lib.seccomp_export_bpf.argtypes = [ctypes.c_void_p, ctypes.c_int]
     return lib
+
+
+def version() -> str:
+    """Return the library's version, such as ``2.5.4``."""
+    return ".".join(map(str, library().seccomp_version().contents))
 
 
 def token(architecture: str) -> int:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
 
 from cellcrate_runtime.oci.command.arguments import Arguments, parse
 from cellcrate_runtime.oci.command.commands import COMMANDS, GLOBAL, Command
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.reporting import Reporter
 from cellcrate_runtime.oci.command.settings import Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as typing has it, whose import takes longer than the rest
+    from collections.abc import Sequence
 
 __all__ = ["main", "run_command"]
 
@@ -74,6 +77,12 @@ def _call(name: str, command: Command, rest: Sequence[str], settings: Settings) 
         return _print_command_help(name, command)
     if not command.accepts(len(arguments.words)):
         raise UsageError(f"{_NAME} {name}: it is called as: {_usage(name, command)}")
+    if command.makes_process:
+        from cellcrate_runtime.oci.command import interpreter
+
+        interpreter.protect()
+        # msgspec would import it for what typing has too, and that takes a fifth of the command.
+        sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
     module_name, _, function = command.place.partition(":")
     module = __import__(f"{__name__}.{module_name}", fromlist=[function])
     return _with_clear_errors(name, getattr(module, function), settings, arguments)

@@ -6,9 +6,11 @@ Go's and the GNU's programs both do: ``--name value``, ``--name=value``, ``-n va
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cellcrate_runtime.oci.command.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as typing has it, whose import takes longer than the rest
+    from collections.abc import Sequence
 
 __all__ = ["Arguments", "parse"]
 

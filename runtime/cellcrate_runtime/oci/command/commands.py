@@ -30,11 +30,20 @@ class Command:
             None where any are taken.
         words: Names of the words that it is called with; those in brackets may be missing.
         summary: What it does.
+        makes_process: It puts a process into a container.
         takes_program: The words after the first belong to a program, with whatever options.
         failed: What it leaves with when it fails.
     """
 
-    __slots__ = ("failed", "options", "place", "summary", "takes_program", "words")
+    __slots__ = (
+        "failed",
+        "makes_process",
+        "options",
+        "place",
+        "summary",
+        "takes_program",
+        "words",
+    )
 
     def __init__(
         self,
@@ -43,6 +52,7 @@ class Command:
         words: str = _CONTAINER,
         options: str | None = "",
         *,
+        makes_process: bool = False,
         takes_program: bool = False,
         failed: int = 1,
     ) -> None:
@@ -50,6 +60,7 @@ class Command:
         self.summary = summary
         self.words = words
         self.options = options
+        self.makes_process = makes_process
         self.takes_program = takes_program
         self.failed = failed
 
@@ -63,7 +74,10 @@ class Command:
 COMMANDS = {
     "checkpoint": Command("refused:checkpoint", "not supported", "[ANYTHING...]", None),
     "create": Command(
-        "create:create", "make a container, its program waiting for start", options=_MAKING
+        "create:create",
+        "make a container, its program waiting for start",
+        options=_MAKING,
+        makes_process=True,
     ),
     "delete": Command(
         "delete:delete",
@@ -82,6 +96,7 @@ COMMANDS = {
         "console-socket= cwd= env,e= tty,t user,u= additional-gids,g= process,p= detach,d "
         "pid-file= process-label= apparmor= no-new-privs cap,c= preserve-fds= cgroup= "
         "ignore-paused no-subreaper",
+        makes_process=True,
         takes_program=True,
         failed=255,
     ),
@@ -107,6 +122,7 @@ COMMANDS = {
         "run:run",
         "make a container and start it",
         options=_MAKING + "detach,d keep",
+        makes_process=True,
     ),
     "spec": Command(
         "template:spec",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import signal
+import os
 
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError, NotFoundError
+from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.reporting import Reporter
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import end_of, send, status_of
-from cellcrate_runtime.oci.command.store import Folder, Record, folders
+from cellcrate_runtime.oci.command.store import Folder, folders
 
 __all__ = ["delete", "destroy"]
 
+_SIGKILL = 9  # as on every machine; its name is not worth loading the module
 _TIMEOUT = 10.0  # seconds that a killed process may take
 
 
@@ -52,8 +54,8 @@ def destroy(folder: Folder, record: Record, reporter: Reporter) -> None:
     Raises:
         CommandError: They do not end.
     """
-    send(record, signal.SIGKILL)
-    if record.directories:
+    send(record, _SIGKILL)
+    if record.unit or not all(map(_is_removed, record.directories.values())):
         from cellcrate_runtime.oci.command.groups import group_of
 
         if group := group_of(record):
@@ -73,3 +75,14 @@ def destroy(folder: Folder, record: Record, reporter: Reporter) -> None:
     wanted = read_hooks(folder)
     folder.remove()
     run_poststop(wanted, record, reporter)
+
+
+def _is_removed(directory: str) -> bool:
+    """Remove a directory of a control group if it is empty, as that of a stopped container is."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

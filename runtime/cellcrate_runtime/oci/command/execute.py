@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from cellcrate_runtime.linux import seccomp
 from cellcrate_runtime.oci import container, validate
 from cellcrate_runtime.oci import spec as documents
 from cellcrate_runtime.oci.command import console_socket
@@ -11,12 +12,12 @@ from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.descriptors import preserved_by
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.foreground import accompany, stop_accompanying
-from cellcrate_runtime.oci.command.groups import group_of
 from cellcrate_runtime.oci.command.later_hooks import state_of
 from cellcrate_runtime.oci.command.making import STDIO, write_pid_file
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import status_of
-from cellcrate_runtime.oci.command.store import Folder
+from cellcrate_runtime.oci.command.store import FILTERS, Folder
+from cellcrate_runtime.oci.command.sub_groups import group_to_join
 from cellcrate_runtime.oci.container import Launch
 from cellcrate_runtime.oci.spec import Capabilities, Process, Spec, User
 
@@ -33,13 +34,12 @@ def execute(settings: Settings, arguments: Arguments) -> int:
         raise CommandError("cannot exec in a stopped container")
     if status == "paused" and not arguments.has("ignore-paused"):
         raise CommandError("cannot exec in a paused container (use --ignore-paused to override)")
-    if arguments.has("cgroup"):
-        raise CommandError("--cgroup is not supported: the program joins the container's group")
     with open(f"{folder.path}/config.json", "rb") as file:
         spec = documents.decode(file.read())
     process = _process(arguments, spec)
     for warning in validate.process_warnings(process):
         settings.reporter.warn(warning)
+    seccomp.keep_in(f"{settings.root}/{FILTERS}")
     detached = arguments.has("detach")
     socket = arguments.text("console-socket")
     console_socket.check(socket, terminal=process.terminal, leaves=detached)
@@ -48,7 +48,7 @@ def execute(settings: Settings, arguments: Arguments) -> int:
         process,
         spec=spec,
         stdio=None if process.terminal else STDIO,
-        cgroup=group_of(record),
+        cgroup=group_to_join(record, arguments.all("cgroup")),
         launch=launch,
         state=state_of(record, "running"),
     )

@@ -9,17 +9,21 @@ from cellcrate_runtime.linux.cgroups import (
     Cgroup,
     CgroupError,
     CgroupNotFoundError,
+    Hierarchy,
+    Place,
     Resources,
     hierarchy,
+    tree,
 )
 from cellcrate_runtime.linux.cgroups.controllers import controllers_for
+from cellcrate_runtime.linux.cgroups.group import UNIFIED
 from cellcrate_runtime.oci.command.errors import CommandError
+from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.settings import Settings
-from cellcrate_runtime.oci.command.store import Record
 from cellcrate_runtime.oci.device_rules import usual_devices
 from cellcrate_runtime.oci.spec import Linux, Spec
 
-__all__ = ["group_of", "make_group", "need_group"]
+__all__ = ["group_of", "make_group", "need_group", "trees_of"]
 
 
 def make_group(settings: Settings, spec: Spec, container_id: str) -> Cgroup | None:
@@ -33,27 +37,38 @@ def make_group(settings: Settings, spec: Spec, container_id: str) -> Cgroup | No
     resources = _with_usual_devices(linux.resources or Resources())
     if settings.cgroup_manager == "disabled":
         return None
-    path = _path(settings, linux.cgroups_path, container_id)
+    if settings.cgroup_manager == "systemd":
+        return _plan_scope(spec, linux, resources, container_id)
+    path = os.path.normpath("/" + (linux.cgroups_path or container_id).lstrip("/"))
     try:
         return Cgroup.create(path, resources)
     except CgroupError:
-        may_do_without = os.geteuid() != 0 or not namespaces.in_initial_user_namespace()
-        if may_do_without and not controllers_for(resources) and not resources.unified:
+        if _is_users() and not controllers_for(resources) and not resources.unified:
             return None
         raise
 
 
-def _path(settings: Settings, wanted: str, container_id: str) -> str:
-    if settings.cgroup_manager == "systemd":
-        if not os.path.isdir("/run/systemd/system"):
-            raise CommandError(
-                "systemd not running on this host, cannot use systemd cgroups manager"
-            )
+def _plan_scope(spec: Spec, linux: Linux, resources: Resources, container_id: str) -> Cgroup:
+    """The group that systemd will make around the container's first process."""
+    if not os.path.isdir("/run/systemd/system"):
+        raise CommandError("systemd not running on this host, cannot use systemd cgroups manager")
+    if hierarchy().kind != "v2":
         raise CommandError(
-            "control groups made by systemd are not supported; leave out --systemd-cgroup "
-            "(for podman: --cgroup-manager=cgroupfs)"
+            "control groups made by systemd are supported with cgroup v2 alone, and this machine "
+            "has cgroup v1; leave out --systemd-cgroup (for podman: --cgroup-manager=cgroupfs)"
         )
-    return os.path.normpath("/" + (wanted or container_id).lstrip("/"))
+    from cellcrate_runtime.linux.cgroups.scope import Scope
+    from cellcrate_runtime.linux.cgroups.units import parse
+    from cellcrate_runtime.linux.cgroups.variants import of_annotations
+
+    user = _is_users()
+    name = parse(linux.cgroups_path, container_id, user=user)
+    return Scope.planned(name, resources, of_annotations(spec.annotations), user=user)
+
+
+def _is_users() -> bool:
+    """Whether this process is an ordinary user's, if only seen from outside."""
+    return os.geteuid() != 0 or not namespaces.in_initial_user_namespace()
 
 
 def _with_usual_devices(resources: Resources) -> Resources:
@@ -65,7 +80,13 @@ def _with_usual_devices(resources: Resources) -> Resources:
 
 def group_of(record: Record) -> Cgroup | None:
     """The group of a container, if it has one."""
-    return Cgroup(record.cgroup, record.directories) if record.directories else None
+    if not record.directories:
+        return None
+    if record.unit:
+        from cellcrate_runtime.linux.cgroups.scope import Scope
+
+        return Scope(record.unit, record.cgroup, record.directories, user=_is_users())
+    return Cgroup(record.cgroup, record.directories)
 
 
 def need_group(record: Record) -> Cgroup:
@@ -78,5 +99,14 @@ def need_group(record: Record) -> Cgroup:
     if group is None:
         if not hierarchy().writable:
             raise hierarchy().unavailable("control group")
-        raise CgroupNotFoundError(f"The container {record.id} has no control group.")
+        raise CgroupNotFoundError("The container has no control group.")
     return group
+
+
+def trees_of(group: Cgroup) -> Hierarchy:
+    """What a group's limits can be set with: in a unit of systemd, what was delegated to it."""
+    if not group.unit:
+        return hierarchy()
+    directory = group.directories[UNIFIED]
+    names = [*tree.controllers(directory), "devices"]
+    return Hierarchy("v2", {name: Place(2, directory, True) for name in names}, directory)

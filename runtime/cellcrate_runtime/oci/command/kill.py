@@ -7,9 +7,10 @@ import signal
 
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError
+from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import send, status_of
-from cellcrate_runtime.oci.command.store import Folder, Record
+from cellcrate_runtime.oci.command.store import Folder
 
 __all__ = ["kill"]
 

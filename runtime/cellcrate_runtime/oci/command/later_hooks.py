@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 
+import msgspec
+
 from cellcrate_runtime.oci import hooks
 from cellcrate_runtime.oci import spec as documents
+from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.reporting import Reporter
 from cellcrate_runtime.oci.command.status import send
-from cellcrate_runtime.oci.command.store import Folder, Record
+from cellcrate_runtime.oci.command.store import Folder
 from cellcrate_runtime.oci.spec import Hooks
 from cellcrate_runtime.oci.state import State, Status
 
@@ -42,11 +45,12 @@ def read_hooks(folder: Folder) -> Hooks:
 
 def state_of(record: Record, status: Status) -> State:
     """What hooks are told."""
+    members = msgspec.json.decode(record.described)
     return State(
-        oci_version=record.oci_version,
-        id=record.id,
+        oci_version=members["ociVersion"],
+        id=members["id"],
         status=status,
         pid=0 if status == "stopped" else record.pid,
-        bundle=record.bundle,
-        annotations=record.annotations,
+        bundle=members["bundle"],
+        annotations=members.get("annotations", {}),
     )

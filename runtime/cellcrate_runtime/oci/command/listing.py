@@ -34,7 +34,7 @@ def list_all(settings: Settings, arguments: Arguments) -> None:
 
 def _described(folder: Folder) -> dict[str, Any] | None:
     try:
-        return describe(folder) | {"owner": _owner(folder)}
+        return {**json.loads(describe(folder)), "owner": _owner(folder)}
     except CommandError:
         return None  # it is being made, or was deleted just now
 

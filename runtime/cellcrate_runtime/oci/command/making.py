@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import json
 import os
 import socket
+import time
 from contextlib import ExitStack
 
-from cellcrate_runtime.linux import unix_sockets
+import msgspec
+
+from cellcrate_runtime.linux import seccomp, unix_sockets
 from cellcrate_runtime.linux.cgroups import Cgroup
 from cellcrate_runtime.oci import container, shared_mounts, validate
 from cellcrate_runtime.oci.command import console_socket, ordinary_user
@@ -17,9 +20,10 @@ from cellcrate_runtime.oci.command.bundles import Bundle
 from cellcrate_runtime.oci.command.descriptors import preserved_by, tell_of_sockets
 from cellcrate_runtime.oci.command.errors import CommandError
 from cellcrate_runtime.oci.command.groups import make_group
+from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import read_start_time
-from cellcrate_runtime.oci.command.store import Folder, Record, timestamp
+from cellcrate_runtime.oci.command.store import FILTERS, Folder
 from cellcrate_runtime.oci.container import InitProcess, Launch, Stdio
 from cellcrate_runtime.oci.spec import Linux, Spec
 from cellcrate_runtime.oci.state import State
@@ -67,6 +71,7 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         raise CommandError("config.json: process: there is no program to run")
     for warning in validate.warnings(bundle.spec):
         settings.reporter.warn(warning)
+    seccomp.keep_in(f"{settings.root}/{FILTERS}")
     terminal = False
     if (program := bundle.spec.process) is not None:
         terminal = program.terminal
@@ -82,7 +87,7 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         listener = _listen(folder) if waits else None
         if listener is not None:
             undone.callback(listener.close)
-            launch = dataclasses.replace(launch, listener=listener.fileno())
+            launch = msgspec.structs.replace(launch, listener=listener.fileno())
         process = container.create(
             bundle.spec,
             rootfs=bundle.rootfs,
@@ -97,6 +102,8 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         undone.callback(process.abort)
         if process.console is not None and arguments.has("console-socket"):
             console_socket.send_console(arguments.text("console-socket"), process.console)
+        if group is not None:
+            group.find_by(process.pid)
         record = _record(folder, bundle, process, group)
         with open(f"{folder.path}/config.json", "wb") as file:
             file.write(bundle.document)
@@ -131,21 +138,38 @@ def _record(folder: Folder, bundle: Bundle, process: InitProcess, group: Cgroup 
     hooks = bundle.spec.hooks
     shared = process.shared_root
     return Record(
-        id=folder.id,
-        oci_version=bundle.spec.oci_version,
-        bundle=bundle.path,
-        rootfs=bundle.rootfs,
+        described=_described(folder, bundle),
         pid=process.pid,
         start_time=read_start_time(process.pid),
-        created=timestamp(),
-        owner=os.getuid(),
-        annotations=bundle.spec.annotations,
         cgroup=group.path if group is not None else "",
         directories=group.directories if group is not None else {},
+        unit=group.unit if group is not None else "",
         own_processes=_has_own_processes(bundle.spec),
         shared_root=(shared.path, shared.mount, shared.namespace) if shared else None,
         has_hooks=hooks is not None and bool(hooks.poststart or hooks.poststop),
     )
+
+
+def _described(folder: Folder, bundle: Bundle) -> str:
+    """What ``state`` tells that never changes."""
+    described: dict[str, object] = {
+        "ociVersion": bundle.spec.oci_version,
+        "id": folder.id,
+        "bundle": bundle.path,
+        "rootfs": bundle.rootfs,
+        "created": _now(),
+        "owner": "",
+    }
+    if bundle.spec.annotations:
+        described["annotations"] = bundle.spec.annotations
+    return json.dumps(described, indent=2)
+
+
+def _now() -> str:
+    """Now, in RFC 3339, to the microsecond."""
+    now = time.time_ns() // 1000
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 1_000_000))
+    return f"{seconds}.{now % 1_000_000:06d}Z"
 
 
 def _state(folder: Folder, bundle: Bundle) -> State:

@@ -9,9 +9,10 @@ from cellcrate_runtime.linux import unix_sockets
 from cellcrate_runtime.oci.channel import START, MakerEnd
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError
+from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import status_of
-from cellcrate_runtime.oci.command.store import Folder, Record
+from cellcrate_runtime.oci.command.store import Folder
 
 __all__ = ["start"]
 

@@ -6,11 +6,10 @@ A state that was written down could be stale after a crash, so none is.
 from __future__ import annotations
 
 import os
-import select
-import signal
 import time
 
-from cellcrate_runtime.oci.command.store import Folder, Record
+from cellcrate_runtime.oci.command.record import Record
+from cellcrate_runtime.oci.command.store import Folder
 
 __all__ = ["end_of", "read_start_time", "send", "status_of"]
 
@@ -65,6 +64,8 @@ def _is_frozen(directories: dict[str, str]) -> bool:
 
 def send(record: Record, number: int) -> bool:
     """Send a signal to the first process, and to no other one; False if it has ended."""
+    import signal  # which takes longer to load than all that is done here
+
     try:
         pidfd = os.pidfd_open(record.pid)
     except ProcessLookupError:
@@ -87,6 +88,8 @@ def end_of(record: Record, timeout: float) -> bool:
     except ProcessLookupError:
         return True
     try:
+        import select
+
         deadline = time.monotonic() + timeout
         while is_alive(record):
             if time.monotonic() >= deadline:

@@ -10,7 +10,7 @@ from cellcrate_runtime.linux.cgroups import Resources, check
 from cellcrate_runtime.linux.cgroups.resources import CPU, BlockIO, Memory, Pids
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
-from cellcrate_runtime.oci.command.groups import need_group
+from cellcrate_runtime.oci.command.groups import need_group, trees_of
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import status_of
 from cellcrate_runtime.oci.command.store import Folder
@@ -32,7 +32,7 @@ def update(settings: Settings, arguments: Arguments) -> None:
         if status_of(folder, record) == "stopped":
             raise CommandError("container not running")
         group = need_group(record)
-        if problems := check(resources):
+        if problems := check(resources, trees_of(group)):
             raise CommandError("; ".join(f"{each.member}: {each.message}" for each in problems))
         group.apply(resources)
         record.directories = group.directories  # a new limit may have needed one more
