@@ -15,7 +15,7 @@ from cellcrate_runtime.linux.cgroups import (
     Resources,
     delegation,
 )
-from cellcrate_runtime.linux.cgroups.hierarchy import LEAF, own_leaf, own_path
+from cellcrate_runtime.linux.cgroups.hierarchy import LEAF, discover, own_leaf, own_path
 from cellcrate_runtime.linux.cgroups.resources import CPU, DeviceRule, Memory, Pids
 
 pytestmark = pytest.mark.root  # becomes an ordinary user itself
@@ -150,6 +150,31 @@ def test_root_of_a_cgroup_namespace_makes_room(delegated):
             group = Cgroup.create("/cellcrate/1", Resources(memory=Memory(limit=8 * MEBIBYTE)))
             assert group.stats().memory.limit == 8 * MEBIBYTE
             group.delete()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, "see the child's traceback"
+
+
+def test_what_a_container_sees_of_the_groups_is_not_taken_for_the_machines(tmp_path):
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            namespaces.unshare(namespaces.FLAGS["mount"])
+            mounts.set_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
+            before = discover()
+            of_container = mounts.open_tree("/sys/fs/cgroup", clone=True, recursive=True)
+            of_machine = mounts.open_tree("/sys/fs/cgroup", clone=True, recursive=True)
+            mounts.set_attributes(of_container, set_=mounts.ATTR_RDONLY, recursive=True)
+            mounts.attach(of_container, str(tmp_path))
+            mounts.unmount("/sys/fs/cgroup", mounts.MNT_DETACH)
+            mounts.attach(of_machine, "/sys/fs/cgroup")
+            assert discover() == before
+            assert before.writable
             status = 0
         except BaseException:
             traceback.print_exc()

@@ -40,6 +40,7 @@ In cgroup v2 a cgroup with controllers for its children has no processes itself,
 and its helpers live in this leaf beside the containers.
 """
 
+_USUAL_PLACE = "/sys/fs/cgroup"
 # What cgroup v1 calls differently; everything else has one name in both.
 _V1_NAMES = {"blkio": "io"}
 _DELEGATE = (
@@ -127,7 +128,10 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 def cgroup_mounts() -> list[Mount]:
-    """Return the cgroup mounts; see proc_pid_mountinfo(5) for the fields."""
+    """Return the cgroup mounts; see proc_pid_mountinfo(5) for the fields.
+
+    Those in the usual place come first: others are what somebody else was given to see of them.
+    """
     found = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
@@ -136,7 +140,7 @@ def cgroup_mounts() -> list[Mount]:
             if kind in ("cgroup", "cgroup2"):
                 fields = before.split()
                 found.append(Mount(fields[3], fields[4], kind, options.split(",")))
-    return found
+    return sorted(found, key=lambda mount: not mount.point.startswith(_USUAL_PLACE))
 
 
 def own_paths() -> dict[str, str]:
@@ -173,11 +177,12 @@ def own_directories() -> dict[str, str]:
     In a sandbox, these have the limits of the sandbox, where it lets them be seen.
     """
     own = own_paths()
-    directories = {}
+    directories: dict[str, str] = {}
     for mount in cgroup_mounts():
         names = [""] if mount.kind == "cgroup2" else _V1_CONTROLLERS.intersection(mount.options)
         for name in names:
-            directories[_V1_NAMES.get(name, name)] = own_directory(mount, own.get(name, "/"))
+            directory = own_directory(mount, own.get(name, "/"))
+            directories.setdefault(_V1_NAMES.get(name, name), directory)
     return directories
 
 
