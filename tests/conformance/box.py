@@ -69,9 +69,17 @@ class Box:
             kept.append({"type": kind, "path": path} if path else {"type": kind})
         self.linux["namespaces"] = kept
 
+    def own_root(self) -> Path:
+        """Have a root of its own, to be changed; its programs are links to those of all."""
+        root = self.folder / "own-root"
+        subprocess.run(["cp", "-al", self.document["root"]["path"], root], check=True)
+        self.document["root"] = {"path": str(root), "readonly": False}
+        return root
+
     def hook(self, point: str, script: str, **members: Any) -> None:
-        """Have one more hook, which is a script of the shell."""
-        hook = {"path": "/bin/sh", "args": ["sh", "-c", script], **members}
+        """Have one more hook, which is a script of the shell and has the state in ``$state``."""
+        # It reads its input to the end, whatever it is for: crun dies of a pipe that was closed.
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", f"state=$(cat); {script}"], **members}
         self.document.setdefault("hooks", {}).setdefault(point, []).append(hook)
 
     def write(self, *args: str) -> None:

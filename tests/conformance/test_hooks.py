@@ -35,11 +35,13 @@ def test_hooks_run_in_their_order(box: Box) -> None:
         for number in (1, 2):
             box.hook(point, f"echo {point}{number} >> {_place(box, point)}/order")
     order = box.scratch / "order"
-    box.create("sh", "-c", "echo program >> /data/order")
+    box.create("sh", "-c", "echo program >> /data/order; exec sleep 1000")
     at_create = [f"{point}{number}" for point in _AT_CREATE for number in (1, 2)]
     assert order.read_text().split() == at_create
     box.do("start")
-    box.output_at_end()
+    while "program" not in order.read_text():
+        pass
+    box.end()
     after = order.read_text().split()[len(at_create) :]
     in_container = [word for word in after if not word.startswith("poststart")]
     assert in_container == ["startContainer1", "startContainer2", "program"]
@@ -63,7 +65,7 @@ def test_a_hook_is_told_the_state(box: Box, point: str) -> None:
     """The state must be passed over stdin; its pid is that of the namespace the hook runs in."""
     box.mount("/data", "bind", "bind")
     box.document["annotations"] = {"com.example.key": "value"}
-    box.hook(point, f"cat > {_place(box, point)}/state")
+    box.hook(point, f'echo "$state" > {_place(box, point)}/state')
     box.create("sleep", "1000")
     pid = box.pid
     box.do("start")
@@ -91,7 +93,7 @@ def test_a_hook_is_told_the_state(box: Box, point: str) -> None:
 def test_a_hook_is_told_the_status_of_its_time(box: Box, point: str, expected: set[str]) -> None:
     """State: status, by the steps of the lifecycle."""
     box.mount("/data", "bind", "bind")
-    box.hook(point, f"cat > {_place(box, point)}/state")
+    box.hook(point, f'echo "$state" > {_place(box, point)}/state')
     _lifecycle(box)
     assert json.loads((box.scratch / "state").read_text())["status"] in expected
 
@@ -123,7 +125,7 @@ def test_a_hook_in_the_container_namespace(box: Box, point: str) -> None:
 def test_create_container_finds_its_path_outside(box: Box) -> None:
     """CreateContainer Hooks: the path resolves in the runtime namespace, before pivot_root."""
     hook = box.scratch / "hook"
-    hook.write_text(f"#!/bin/sh\nls {box.scratch} > {box.scratch}/seen\n")
+    hook.write_text(f"#!/bin/sh\ncat > /dev/null; ls {box.scratch} > {box.scratch}/seen\n")
     hook.chmod(0o755)
     box.document["hooks"] = {"createContainer": [{"path": str(hook)}]}
     box.create("true")
@@ -132,7 +134,7 @@ def test_create_container_finds_its_path_outside(box: Box) -> None:
 
 def test_start_container_finds_its_path_inside(box: Box) -> None:
     """StartContainer Hooks: the path resolves in the container namespace."""
-    (box.scratch / "hook").write_text("#!/bin/sh\necho ran > /data/seen\n")
+    (box.scratch / "hook").write_text("#!/bin/sh\ncat > /dev/null; echo ran > /data/seen\n")
     (box.scratch / "hook").chmod(0o755)
     box.mount("/data", "bind", "bind")
     box.document["hooks"] = {"startContainer": [{"path": "/data/hook"}]}
@@ -144,7 +146,7 @@ def test_start_container_finds_its_path_inside(box: Box) -> None:
 
 def test_create_runtime_finds_the_namespaces(box: Box) -> None:
     """CreateRuntime Hooks: the container's namespaces are made, so that they can be furnished."""
-    script = 'pid=$(sed "s/.*\\"pid\\": *\\([0-9]*\\).*/\\1/" | head -1)'
+    script = 'pid=$(echo "$state" | grep -o "\\"pid\\": *[0-9]*" | grep -o "[0-9]*")'
     box.hook("createRuntime", f"{script}; readlink /proc/$pid/ns/net > {box.scratch}/link")
     box.create("sleep", "1000")
     link = (box.scratch / "link").read_text().strip()
@@ -155,7 +157,13 @@ def test_a_hook_has_its_arguments_and_environment_alone(box: Box) -> None:
     """args and env are those of execv: nothing is added, and args[0] is the first of them."""
     hook = {
         "path": "/bin/sh",
-        "args": ["other", "-c", f"echo $0 $@ > {box.scratch}/args; env > {box.scratch}/env", "a", "b c"],
+        "args": [
+            "other",
+            "-c",
+            f"cat > /dev/null; echo $0 $@ > {box.scratch}/args; env > {box.scratch}/env",
+            "a",
+            "b c",
+        ],
         "env": ["WORD=there", "PATH=/usr/bin:/bin"],
     }
     box.document["hooks"] = {"createRuntime": [hook]}
@@ -229,4 +237,3 @@ def test_a_hook_that_cannot_be_is_refused(box: Box, wrong: dict[str, object]) ->
     """path is required and must be absolute; timeout must be greater than zero."""
     box.document["hooks"] = {"createRuntime": [wrong]}
     box.refuse("true")
-
