@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from conformance.box import Box
-from conformance.known import FAILS, LEFT_OUT
+from conformance.known import FAILS, LEFT_OUT, reason
 from conformance.runtimes import Runtime, program_of, reason_against
 from oci import roots
 
@@ -22,10 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here not in item.path.parents:
             continue
-        if (reason := FAILS.get(item.name)) is not None:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
-        if (reason := LEFT_OUT.get(item.name)) is not None:
-            item.add_marker(pytest.mark.skip(reason=reason))
+        if (why := reason(FAILS, item.name)) is not None:
+            item.add_marker(pytest.mark.xfail(reason=why, strict=True))
+        if (why := reason(LEFT_OUT, item.name)) is not None:
+            item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +43,8 @@ def rootfs() -> Iterator[Path]:
 def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Runtime:
     """Each runtime that knows what the test is about."""
     name: str = request.param
-    if (reason := reason_against(name)) is not None:
-        pytest.skip(reason)
+    if (why := reason_against(name)) is not None:
+        pytest.skip(why)
     program = program_of(name)
     assert program is not None
     runtime = Runtime(name, program, tmp_path / "state")
@@ -57,16 +58,22 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Runtime:
 @pytest.fixture
 def box(runtime: Runtime, rootfs: Path, tmp_path: Path) -> Iterator[Box]:
     """A container to be, of which nothing is left when the test ends."""
-    box = Box(runtime, rootfs, tmp_path / "bundle")
-    yield box
-    box.clear()
-    assert box.left() == []
+    with _gone_afterwards(Box(runtime, rootfs, tmp_path / "bundle")) as box:
+        yield box
 
 
 @pytest.fixture
 def another(runtime: Runtime, rootfs: Path, tmp_path: Path) -> Iterator[Box]:
     """A second one beside it."""
-    box = Box(runtime, rootfs, tmp_path / "bundle-of-another")
+    with _gone_afterwards(Box(runtime, rootfs, tmp_path / "bundle-of-another")) as box:
+        yield box
+
+
+@contextmanager
+def _gone_afterwards(box: Box) -> Iterator[Box]:
     yield box
     box.clear()
-    assert box.left() == []
+    left = box.left()
+    for group in box.groups():
+        group.rmdir()
+    assert left == []
