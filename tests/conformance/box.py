@@ -69,6 +69,12 @@ class Box:
             kept.append({"type": kind, "path": path} if path else {"type": kind})
         self.linux["namespaces"] = kept
 
+    def bare(self) -> None:
+        """Do without what needs namespaces of its own."""
+        self.document.pop("hostname")
+        mounts = self.document["mounts"]
+        self.document["mounts"] = [each for each in mounts if each["type"] != "sysfs"]
+
     def own_root(self) -> Path:
         """Have a root of its own, to be changed; its programs are links to those of all."""
         root = self.folder / "own-root"
@@ -107,19 +113,19 @@ class Box:
     def create(self, *args: str) -> None:
         """``create``, which has to succeed."""
         self.write(*args)
-        status, errors = self._create()
+        status, errors = self.try_create()
         assert status == 0, errors
 
     def refuse(self, *args: str) -> str:
         """``create``, which has to fail and leave nothing; the words of the error."""
         self.write(*args)
-        status, errors = self._create()
+        status, errors = self.try_create()
         assert status != 0, "it was created"
-        assert self.operate("state").returncode != 0
         assert self.left() == []
         return errors
 
-    def _create(self) -> tuple[int, str]:
+    def try_create(self) -> tuple[int, str]:
+        """``create``, whatever comes of it: its exit status, and what it wrote."""
         words = ["create", f"--bundle={self.folder}", self.id]
         # Files, because the container has them open for as long as it lives.
         with open(self.folder / "output", "wb") as output, open(self.folder / "errors", "wb") as to:
@@ -187,8 +193,9 @@ class Box:
         return [str(path) for path in (*self.groups(), state) if path.exists()]
 
     def clear(self) -> None:
-        """Remove it in whatever state it is."""
-        self.runtime.call("delete", "--force", self.id)
+        """Remove it in whatever state it is, if it is there."""
+        if self.left():
+            self.runtime.call("delete", "--force", self.id)
 
 
 def configuration(rootfs: Path, container_id: str) -> dict[str, Any]:

@@ -6,9 +6,8 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
 from conformance.box import Box
+from conformance.runtimes import Runtime
 
 
 def test_from_created_to_deleted(box: Box) -> None:
@@ -68,25 +67,25 @@ def test_an_id_is_taken_until_its_container_is_deleted(box: Box, another: Box) -
     another.create("true")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a"])
-def test_an_id_that_cannot_be_is_refused(box: Box, name: str) -> None:
+def test_an_id_that_cannot_be_is_refused(box: Box) -> None:
     """Create: an id that is not valid must be refused."""
     box.write("true")
-    assert box.runtime.call("create", f"--bundle={box.folder}", name).returncode != 0
+    for name in ("", ".", "..", "a/b", "../a"):
+        assert box.runtime.call("create", f"--bundle={box.folder}", name).returncode != 0
     assert not list(box.runtime.root.glob("*"))
 
 
-@pytest.mark.parametrize("operation", ["state", "start", "kill", "delete"])
-def test_no_operation_finds_what_is_not_there(box: Box, operation: str) -> None:
+def test_no_operation_finds_what_is_not_there(box: Box) -> None:
     """Query State, Start, Kill, Delete: of a container that does not exist."""
-    words = ["KILL"] if operation == "kill" else []
-    assert box.operate(operation, *words).returncode != 0
+    for operation in ("state", "start", "delete"):
+        assert box.operate(operation).returncode != 0
+    assert box.operate("kill", "KILL").returncode != 0
 
 
-@pytest.mark.parametrize("operation", ["state", "create", "start", "kill", "delete"])
-def test_no_operation_does_without_an_id(box: Box, operation: str) -> None:
+def test_no_operation_does_without_an_id(runtime: Runtime) -> None:
     """Operations: each must refuse to be called without the id of a container."""
-    assert box.runtime.call(operation).returncode != 0
+    for operation in ("state", "create", "start", "kill", "delete"):
+        assert runtime.call(operation).returncode != 0
 
 
 def test_start_is_for_created_containers_alone(box: Box) -> None:
@@ -153,15 +152,13 @@ def test_start_needs_a_process(box: Box) -> None:
     """Start: must be refused if process was not set."""
     del box.document["process"]
     (box.folder / "config.json").write_text(json.dumps(box.document))
-    created = box.runtime.call("create", f"--bundle={box.folder}", box.id)
-    assert created.returncode != 0 or box.operate("start").returncode != 0
+    assert box.try_create()[0] != 0 or box.operate("start").returncode != 0
 
 
 def test_a_program_that_is_missing_is_an_error(box: Box) -> None:
     """Start: must run the program; what cannot be is an error of create or start."""
     box.write("/no/such/program")
-    created = box.runtime.call("create", f"--bundle={box.folder}", box.id)
-    assert created.returncode != 0 or box.operate("start").returncode != 0
+    assert box.try_create()[0] != 0 or box.operate("start").returncode != 0
 
 
 def test_a_container_without_a_bundle_is_an_error(box: Box, tmp_path: Path) -> None:

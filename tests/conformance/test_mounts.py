@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from conformance.box import Box
-from conformance.mountinfo import Mounted, mounted_at
+from conformance.mountinfo import mounted_at
 
 _FLAGS = ["ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "sync", "dirsync"]
-_OPPOSITES = ["rw", "suid", "dev", "exec", "atime", "diratime", "async", "defaults", "loud"]
-_UNSEEN = ["iversion", "lazytime", "nolazytime", "noiversion", "norelatime", "nostrictatime"]
+_USUAL = ["rw", "suid", "dev", "exec", "atime", "diratime", "async", "relatime"]
+_UNSEEN = ["defaults", "loud", "silent", "iversion", "noiversion", "norelatime", "nostrictatime"]
+_OF_MOUNTS = ["ro", "nosuid", "nodev", "noexec"]
 
 
 @pytest.fixture
 def tree(box: Box) -> Path:
     """A mount with another one below it, which are gone with the runtime's mount namespace."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount outside of a container")
     folder = box.folder / "tree"
     folder.mkdir()
     box.apart = (
@@ -26,38 +31,53 @@ def tree(box: Box) -> Path:
     return folder
 
 
-def _seen(box: Box, destination: str = "/data") -> Mounted:
-    return mounted_at(box.sh("cat /proc/self/mountinfo"), destination)
+def _mounts(box: Box) -> str:
+    """The table of mounts of the container."""
+    return box.sh("cat /proc/self/mountinfo")
 
 
-@pytest.mark.parametrize("option", _FLAGS)
-def test_an_option_of_a_file_system(box: Box, option: str) -> None:
+def _several(box: Box, options: Iterable[str], *, source: Path | None = None) -> dict[str, str]:
+    """Have a mount for each option; their places, by option."""
+    box.mount("/data", "tmpfs")
+    places = {option: f"/data/{option}" for option in options}
+    for option, place in places.items():
+        if source is None:
+            box.mount(place, "tmpfs", option)
+        else:
+            box.mount(place, "none", "rbind", option, source=str(source))
+    return places
+
+
+def test_options_of_a_file_system(box: Box) -> None:
     """An option of the table is in effect on a file system that is mounted anew."""
-    box.mount("/data", "tmpfs", option)
-    assert option in _seen(box).options
+    places = _several(box, _FLAGS)
+    mountinfo = _mounts(box)
+    for option, place in places.items():
+        assert option in mounted_at(mountinfo, place).options
 
 
-@pytest.mark.parametrize("option", _OPPOSITES)
-def test_an_option_that_is_the_usual(box: Box, option: str) -> None:
-    """An option of the table whose opposite has to be asked for."""
-    box.mount("/data", "tmpfs", option)
-    assert not set(_FLAGS) & set(_seen(box).options)
+def test_options_that_are_the_usual(box: Box) -> None:
+    """Options of the table whose opposite has to be asked for."""
+    places = _several(box, _USUAL)
+    mountinfo = _mounts(box)
+    for place in places.values():
+        assert not set(_FLAGS) & set(mounted_at(mountinfo, place).options)
 
 
 @pytest.mark.parametrize("option", _UNSEEN)
 def test_an_option_that_leaves_no_trace(box: Box, option: str) -> None:
     """Every option with MUST is taken, and not passed on as one of the file system's."""
     box.mount("/data", "tmpfs", option)
-    _seen(box)
+    assert mounted_at(_mounts(box), "/data").type == "tmpfs"
 
 
-@pytest.mark.parametrize("option", ["ro", "nosuid", "nodev", "noexec"])
-def test_an_option_of_a_bind_mount(box: Box, tree: Path, option: str) -> None:
+def test_options_of_a_bind_mount(box: Box, tree: Path) -> None:
     """On a bind mount it changes that mount, and not those below it."""
-    box.mount("/data", "none", "rbind", option, source=str(tree))
-    mountinfo = box.sh("cat /proc/self/mountinfo")
-    assert option in mounted_at(mountinfo, "/data").options
-    assert option not in mounted_at(mountinfo, "/data/below").options
+    places = _several(box, _OF_MOUNTS, source=tree)
+    mountinfo = _mounts(box)
+    for option, place in places.items():
+        assert option in mounted_at(mountinfo, place).options
+        assert option not in mounted_at(mountinfo, f"{place}/below").options
 
 
 def test_a_bind_mount_with_and_without_what_is_below(box: Box, tree: Path) -> None:
@@ -86,7 +106,7 @@ def test_a_source_is_relative_to_the_bundle(box: Box) -> None:
 def test_a_destination_is_relative_to_the_root(box: Box) -> None:
     """A relative destination is taken to be below /."""
     box.mount("data", "tmpfs")
-    assert _seen(box).type == "tmpfs"
+    assert mounted_at(_mounts(box), "/data").type == "tmpfs"
 
 
 def test_mounts_are_made_in_their_order(box: Box) -> None:
@@ -103,19 +123,20 @@ def test_an_option_of_the_file_system_is_passed_on(box: Box) -> None:
     """Unknown options go to the file system."""
     box.mount("/data", "tmpfs", "size=64k", "mode=711")
     assert box.sh("stat -c %a /data") == "711"
-    assert "size=64k" in _seen(box).of_file_system
+    assert "size=64k" in mounted_at(_mounts(box), "/data").of_file_system
 
 
-@pytest.mark.parametrize("option", ["nonsense", "size=nonsense"])
-def test_an_option_that_no_file_system_knows_is_refused(box: Box, option: str) -> None:
-    """runtime.md, "Create": what cannot be applied must be an error."""
-    box.mount("/data", "tmpfs", option)
-    box.refuse("true")
-
-
-@pytest.mark.parametrize(("type_", "options"), [("nonsense", []), ("bind", ["bind"])])
+@pytest.mark.parametrize(
+    ("type_", "options"),
+    [
+        ("tmpfs", ["nonsense"]),
+        ("tmpfs", ["size=nonsense"]),
+        ("nonsense", []),
+        ("bind", ["bind"]),
+    ],
+)
 def test_a_mount_that_cannot_be_is_refused(box: Box, type_: str, options: list[str]) -> None:
-    """runtime.md, "Create": a file system that is not there, a source that is not there."""
+    """runtime.md, "Create": no such option or type of a file system, no such source."""
     box.mount("/data", type_, *options, source="/no/such/source")
     box.refuse("true")
 
@@ -135,37 +156,27 @@ def test_a_remount_changes_what_is_there(box: Box) -> None:
     """remount, with options of its own."""
     box.mount("/data", "tmpfs", "nosuid")
     box.mount("/data", "tmpfs", "remount", "ro", "nosuid")
-    assert {"ro", "nosuid"} <= set(_seen(box).options)
+    assert {"ro", "nosuid"} <= set(mounted_at(_mounts(box), "/data").options)
 
 
 @pytest.mark.since((1, 1))
-@pytest.mark.parametrize(
-    ("option", "expected"),
-    [
-        ("rro", "ro"),
-        ("rnosuid", "nosuid"),
-        ("rnodev", "nodev"),
-        ("rnoexec", "noexec"),
-        ("rnoatime", "noatime"),
-        ("rnodiratime", "nodiratime"),
-        ("rnosymfollow", "nosymfollow"),
-    ],
-)
-def test_an_option_for_all_that_is_below(box: Box, tree: Path, option: str, expected: str) -> None:
+def test_options_for_all_that_is_below(box: Box, tree: Path) -> None:
     """The options with r change the mounts below too."""
-    box.mount("/data", "none", "rbind", option, source=str(tree))
-    mountinfo = box.sh("cat /proc/self/mountinfo")
-    for destination in ("/data", "/data/below"):
-        assert expected in mounted_at(mountinfo, destination).options
+    options = ["rro", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rnodiratime", "rnosymfollow"]
+    places = _several(box, options, source=tree)
+    mountinfo = _mounts(box)
+    for option, place in places.items():
+        for each in (place, f"{place}/below"):
+            assert option.removeprefix("r") in mounted_at(mountinfo, each).options
 
 
 @pytest.mark.since((1, 1))
 def test_rrw_takes_rro_back(box: Box, tree: Path) -> None:
     """rrw, rsuid and their like."""
-    box.apart += f" && mount -o remount,ro,nosuid {tree}/below"
+    box.apart += f" && mount -o remount,bind,ro,nosuid {tree}/below"
     box.mount("/data", "none", "rbind", "rrw", "rsuid", source=str(tree))
-    below = mounted_at(box.sh("cat /proc/self/mountinfo"), "/data/below")
-    assert not {"nosuid"} & set(below.options)
+    below = mounted_at(_mounts(box), "/data/below").options
+    assert not {"ro", "nosuid"} & set(below)
 
 
 @pytest.mark.root
@@ -191,14 +202,10 @@ def test_a_mount_without_ids_to_map_is_refused(box: Box) -> None:
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("private", {}),
-        ("rprivate", {}),
+        ("private", set()),
         ("slave", {"master"}),
-        ("rslave", {"master"}),
         ("shared", {"shared"}),
-        ("rshared", {"shared"}),
         ("unbindable", {"unbindable"}),
-        ("runbindable", {"unbindable"}),
     ],
 )
 def test_the_propagation_of_a_bind_mount(
@@ -207,14 +214,14 @@ def test_the_propagation_of_a_bind_mount(
     """private, slave, shared and unbindable; with r those below too."""
     box.apart += f" && mount --make-rshared {tree}"
     # crun has the last word with that of the root, so that callers set both.
-    box.linux["rootfsPropagation"] = option.removeprefix("r").replace("unbindable", "private")
-    box.mount("/data", "none", "rbind", option, source=str(tree))
-    mountinfo = box.sh("cat /proc/self/mountinfo")
-    assert set(expected) <= mounted_at(mountinfo, "/data").propagation
-    if "unbindable" in option or "private" in option:
-        assert mounted_at(mountinfo, "/data").propagation == set(expected)
-    if option.startswith("r"):
-        assert set(expected) <= mounted_at(mountinfo, "/data/below").propagation
+    box.linux["rootfsPropagation"] = option.replace("unbindable", "private")
+    box.mount("/tmp", "none", "rbind", option, source=str(tree))
+    box.mount("/data", "none", "rbind", f"r{option}", source=str(tree))
+    mountinfo = _mounts(box)
+    for place in ("/tmp", "/data", "/data/below"):
+        assert mounted_at(mountinfo, place).propagation >= expected
+    if option in ("private", "unbindable"):
+        assert mounted_at(mountinfo, "/data/below").propagation == expected
 
 
 @pytest.mark.root
@@ -231,7 +238,7 @@ def test_the_propagation_of_the_root(box: Box, value: str, expected: set[str]) -
     root = box.document["root"]["path"]
     box.apart = f"mount --bind {root} {root} && mount --make-shared {root}"
     box.linux["rootfsPropagation"] = value
-    assert _seen(box, "/").propagation == expected
+    assert mounted_at(_mounts(box), "/").propagation == expected
 
 
 def test_a_propagation_of_the_root_that_cannot_be_is_refused(box: Box) -> None:
@@ -265,6 +272,6 @@ def test_a_root_that_is_not_there_is_refused(box: Box, root: object) -> None:
 
 def test_the_usual_file_systems_are_mounted(box: Box) -> None:
     """Default Filesystems: as they are listed."""
-    mountinfo = box.sh("cat /proc/self/mountinfo")
+    mountinfo = _mounts(box)
     usual = {"/proc": "proc", "/sys": "sysfs", "/dev/pts": "devpts", "/dev/shm": "tmpfs"}
     assert {path: mounted_at(mountinfo, path).type for path in usual} == usual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,20 +10,21 @@ import pytest
 from conformance.box import Box
 
 
-@pytest.mark.parametrize("place", ["top", "process", "root", "linux", "mounts", "hooks"])
-def test_an_unknown_property_is_passed_over(box: Box, place: str) -> None:
+def test_unknown_properties_are_passed_over(box: Box) -> None:
     """Extensibility: unknown properties must be ignored."""
-    box.document["hooks"] = {}
-    found = box.document if place == "top" else box.document[place]
-    (found[0] if isinstance(found, list) else found)["org.example.unknown"] = {"any": ["thing"]}
+    document = box.document
+    document["hooks"] = {}
+    for place in ("process", "root", "linux", "hooks"):
+        document[place]["org.example.unknown"] = {"any": ["thing"]}
+    document["mounts"][0]["org.example.unknown"] = document["org.example.unknown"] = 5
     assert box.sh("echo ran") == "ran"
 
 
-@pytest.mark.parametrize("version", ["1.0.0", "1.0.1", "1.0.2"])
-def test_a_version_of_the_same_major_number(box: Box, version: str) -> None:
+def test_versions_of_the_same_major_number(box: Box) -> None:
     """Specification version: an older configuration is one for later runtimes too."""
-    box.document["ociVersion"] = version
-    assert box.sh("echo ran") == "ran"
+    for version in ("1.0.0", "1.0.1", "1.0.2"):
+        box.document["ociVersion"] = version
+        assert box.sh("echo ran") == "ran"
 
 
 @pytest.mark.parametrize("version", ["nonsense", "1", "2.0.0", ""])
@@ -32,13 +34,12 @@ def test_a_version_that_cannot_be_is_refused(box: Box, version: str) -> None:
     box.refuse("true")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '"text"', "{}", "\x00"])
-def test_what_is_no_configuration_is_refused(box: Box, text: str) -> None:
+def test_what_is_no_configuration_is_refused(box: Box) -> None:
     """Configuration: an object of JSON with what is required."""
-    (box.folder / "config.json").write_text(text)
-    created = box.runtime.call("create", f"--bundle={box.folder}", box.id)
-    assert created.returncode != 0
-    assert box.left() == []
+    for text in ("", "{", "[]", '"text"', "{}", "\x00"):
+        (box.folder / "config.json").write_text(text)
+        assert box.try_create()[0] != 0, text
+        assert box.left() == []
 
 
 _WRONG: list[tuple[str, dict[str, Any]]] = [
@@ -63,8 +64,10 @@ _WRONG: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("place", "wrong"), _WRONG)
-def test_a_value_of_a_wrong_type_is_refused(box: Box, place: str, wrong: dict[str, Any]) -> None:
+def test_values_of_a_wrong_type_are_refused(box: Box) -> None:
     """Valid values: the runtime must generate an error."""
-    (box.document if place == "top" else box.document[place]).update(wrong)
-    box.refuse()
+    right = copy.deepcopy(box.document)
+    for place, wrong in _WRONG:
+        box.document = copy.deepcopy(right)
+        (box.document if place == "top" else box.document[place]).update(wrong)
+        box.refuse()
