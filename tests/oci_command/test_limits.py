@@ -48,7 +48,7 @@ def test_the_group_is_where_the_configuration_says(
 
 
 def test_callers_find_the_time_in_a_tree_of_its_own(program: Program, running: str) -> None:
-    """Podman and containerd read what cpuacct of cgroup v1 counts, and not what this program says."""
+    """Podman and containerd read what cpuacct of cgroup v1 counts, by themselves."""
     pid = json.loads(program.do("state", running))["pid"]
     lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     paths = [line.split(":")[2] for line in lines if "cpuacct" in line.split(":")[1].split(",")]
