@@ -96,6 +96,14 @@ def _said(words: list[str]) -> str:
     return done.stdout
 
 
+@functools.cache
+def release_of(name: str) -> str:
+    """The first two numbers of a runtime's own version; empty where it is not installed."""
+    program = program_of(name)
+    found = re.search(r"version (\d+\.\d+)", _said([*program, "--version"])) if program else None
+    return found[1] if found else ""
+
+
 def program_of(name: str) -> list[str] | None:
     """How a runtime is called; None where it is not installed."""
     if name == "cellcrate-oci":
