@@ -161,6 +161,13 @@ class Box:
         """The process that is created or runs."""
         return int(self.state()["pid"])
 
+    def start(self, name: str) -> None:
+        """``start``, and wait until the program of this name runs: not every runtime does."""
+        pid = self.pid
+        self.do("start")
+        while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(name.encode()):
+            pass
+
     def end(self) -> None:
         """Kill the process, and wait for its end."""
         pidfd = os.pidfd_open(self.pid)

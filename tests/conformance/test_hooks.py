@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,10 +62,7 @@ def told(box: Box) -> dict[str, dict[str, Any]]:
         box.hook(point, f'echo "$state" > {_place(box, point)}/{point}')
     box.create("sleep", "1000")
     pid = box.pid
-    box.do("start")
-    # Not every runtime waits for what comes before the program.
-    while b"sleep" not in Path(f"/proc/{pid}/cmdline").read_bytes():
-        pass
+    box.start("sleep")
     box.end()
     box.do("delete")
     states = {point: json.loads((box.scratch / point).read_text()) for point in _ALL}

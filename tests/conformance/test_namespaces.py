@@ -24,7 +24,7 @@ def neighbour(another: Box) -> Iterator[Box]:
     """A container that runs, with namespaces to join."""
     another.document["hostname"] = "neighbour"
     another.create("sleep", "1000")
-    another.do("start")
+    another.start("sleep")
     yield another
     another.clear()
 
@@ -127,7 +127,7 @@ def test_a_user_of_a_user_namespace(box: Box) -> None:
     _open_up(box)
     box.create("sleep", "1000")
     assert os.stat(f"/proc/{box.pid}").st_uid == 100007
-    box.do("start")
+    box.start("sleep")
     status = Path(f"/proc/{box.pid}/status").read_text()
     assert "Gid:\t100008\t100008" in status
     assert "Groups:\t100009" in status

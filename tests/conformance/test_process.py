@@ -177,7 +177,7 @@ def test_another_process_runs_in_the_container(box: Box) -> None:
     """exec with a document of a process, in the namespaces and with the root of the container."""
     box.process["capabilities"] = {}
     box.create("sleep", "1000")
-    box.do("start")
+    box.start("sleep")
     process = {
         "user": {"uid": 0, "gid": 0},
         "args": ["sh", "-c", "hostname; pwd; echo $WORD; cat /proc/1/cmdline; exit 6"],
@@ -195,7 +195,7 @@ def test_another_process_runs_in_the_container(box: Box) -> None:
 def test_another_process_has_rights_of_its_own(box: Box) -> None:
     """exec: capabilities and limits are those of its document."""
     box.create("sleep", "1000")
-    box.do("start")
+    box.start("sleep")
     sets = {key: ["CAP_KILL"] for key in ("bounding", "permitted", "effective")}
     process = {
         "user": {"uid": 0, "gid": 0},

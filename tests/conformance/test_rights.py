@@ -125,7 +125,7 @@ def test_a_scheduler(box: Box) -> None:
     """scheduler: policy and nice."""
     box.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
     box.create("sleep", "1000")
-    box.do("start")
+    box.start("sleep")
     assert os.sched_getscheduler(box.pid) == os.SCHED_BATCH
     assert os.getpriority(os.PRIO_PROCESS, box.pid) == 5
 

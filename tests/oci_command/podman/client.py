@@ -121,6 +121,11 @@ class Podman:
         """One member of what is known of a container."""
         return self.do("inspect", f"--format={{{{{member}}}}}", container).strip()
 
+    def wait_for_log(self, container: str, said: str) -> None:
+        """Wait until a container has said this, and nothing else."""
+        while self.do("logs", container) != said:
+            time.sleep(0.02)
+
     def load_image(self, rootfs: Path) -> None:
         """Have an image of a folder."""
         archive = self.folder / "image.tar"

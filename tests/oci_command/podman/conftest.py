@@ -50,9 +50,10 @@ def nothing_left(podman: Podman) -> Iterator[None]:
 @pytest.fixture
 def running(podman: Podman) -> Iterator[str]:
     """A container that runs until it is removed."""
-    script = "echo said; trap 'exit 9' TERM; while :; do sleep 0.02; done"
+    script = "trap 'exit 9' TERM; echo said; while :; do sleep 0.02; done"
     options = ["--network=none", "--ipc=shareable"]
     podman.do("run", "--detach", "--name=c1", *options, IMAGE, "sh", "-c", script)
+    podman.wait_for_log("c1", "said\n")
     yield "c1"
     podman.do("rm", "--force", "--time=0", "c1")
 

@@ -47,8 +47,9 @@ def shared(request: pytest.FixtureRequest, podman: Podman) -> Iterator[set[str]]
 def pod(podman: Podman) -> Iterator[str]:
     """A pod with a container ``c1``, which share what pods share usually."""
     podman.do("pod", "create", "--name=p1", "--network=none")
-    script = "trap 'exit 9' TERM; while :; do sleep 0.02; done"
+    script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.02; done"
     podman.do("run", "--detach", "--pod=p1", "--name=c1", IMAGE, "sh", "-c", script)
+    podman.wait_for_log("c1", "ready\n")
     yield "p1"
     podman.call("pod", "rm", "--force", "--time=0", "p1")
 

@@ -46,8 +46,7 @@ def test_stats_has_memory_and_time(podman: Podman) -> None:
     # It says so when it has used time enough to be seen.
     script = "i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done; echo used; exec sleep 1000"
     podman.do("run", "--detach", *options, IMAGE, "sh", "-c", script)
-    while podman.do("logs", "c2") != "used\n":
-        pass
+    podman.wait_for_log("c2", "used\n")
     (stats,) = json.loads(podman.do("stats", "--no-stream", "--format=json", "c2"))
     podman.do("rm", "--force", "--time=0", "c2")
     assert stats["mem_usage"].endswith("/ 67.11MB")
