@@ -47,6 +47,16 @@ def test_the_group_is_where_the_configuration_says(
     assert not any(Path(directory).exists() for directory in group.directories.values())
 
 
+def test_callers_find_the_time_in_a_tree_of_its_own(program: Program, running: str) -> None:
+    """Podman and containerd read what cpuacct of cgroup v1 counts, by themselves."""
+    pid = json.loads(program.do("state", running))["pid"]
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    paths = [line.split(":")[2] for line in lines if "cpuacct" in line.split(":")[1].split(",")]
+    if not paths:
+        pytest.skip("cgroup v2 counts time without a controller")
+    assert paths[0].endswith("/cellcrate-command/c1")
+
+
 def test_the_processes_are_listed(program: Program, running: str, group: Cgroup) -> None:
     assert json.loads(program.do("ps", "--format=json", running)) == sorted(group.procs())
     table = program.do("ps", running)

@@ -25,6 +25,9 @@ from cellcrate_runtime.oci.spec import Linux, Spec
 
 __all__ = ["group_of", "make_group", "need_group", "trees_of"]
 
+# Callers look into the trees of cgroup v1 themselves: podman and containerd count time with it.
+_READ_BY_CALLERS = ("cpuacct",)
+
 
 def make_group(settings: Settings, spec: Spec, container_id: str) -> Cgroup | None:
     """Make a container's group; None for an ordinary user who may not, and asks for no limit.
@@ -41,7 +44,7 @@ def make_group(settings: Settings, spec: Spec, container_id: str) -> Cgroup | No
         return _plan_scope(spec, linux, resources, container_id)
     path = os.path.normpath("/" + (linux.cgroups_path or container_id).lstrip("/"))
     try:
-        return Cgroup.create(path, resources)
+        return Cgroup.create(path, resources, _READ_BY_CALLERS)
     except CgroupError:
         if _is_users() and not controllers_for(resources) and not resources.unified:
             return None
