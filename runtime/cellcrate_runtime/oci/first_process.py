@@ -180,8 +180,12 @@ def _build_walls(plan: Plan, outside: Outside | None, channel: ProcessEnd) -> in
 def _pause(plan: Plan, channel: ProcessEnd) -> None:
     """Have the maker move devices here and run its hooks, and then run those of the container."""
     channel.doing = "cannot run the hooks"
+    if "pid" in plan.new:
+        # Hooks of an ordinary user look at its namespaces, and nobody else can see it yet.
+        processes.show_to_others()
     channel.say_built()
     channel.wait_for(HOOKED)
+    processes.hide_from_others()
     if plan.state is None:
         return
     from cellcrate_runtime.oci import hooks
