@@ -6,9 +6,11 @@ machine's file system (read-only), as a kernel of its own with control groups of
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -153,21 +155,28 @@ def boot(tmp_path: Path, script: str) -> str:
 
 def start(tmp_path: Path, init: Path, disk: Path, **variables: str) -> str:
     """Let the kernel run to its end, and return what its console said."""
-    done = subprocess.run(
-        [
-            *(KERNEL, "mem=512M", "quiet", "con=null", "con0=null,fd:1"),
-            *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
-            *(f"ubd0={disk}", f"init={init}", f"uml_dir={tmp_path}"),
-        ],
+    command = [
+        *(KERNEL, "mem=512M", "quiet", "con=null", "con0=null,fd:1"),
+        *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
+        *(f"ubd0={disk}", f"init={init}", f"uml_dir={tmp_path}"),
+    ]
+    kernel = subprocess.Popen(
+        command,
         # The memory of the machine is a file, which should not be on a disk.
         env={**os.environ, "TMPDIR": "/dev/shm", **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=240,
-        check=False,
+        start_new_session=True,
     )
-    return done.stdout.decode(errors="replace")
+    try:
+        console, _ = kernel.communicate(timeout=240)
+    finally:
+        # Its processes are processes of this machine, too.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(kernel.pid, signal.SIGKILL)
+        kernel.wait()
+    return console.decode(errors="replace")
 
 
 def results_of(console: str, tmp_path: Path) -> tuple[int, int]:
