@@ -146,7 +146,8 @@ def _act_outside(plan: Plan, made: InitProcess) -> None:
         from cellcrate_runtime.oci import hooks
 
         here = msgspec.structs.replace(plan.state, pid=made.pid)
-        hooks.run([*plan.spec.hooks.prestart, *plan.spec.hooks.create_runtime], here)
+        hooks.run("prestart", plan.spec.hooks.prestart, here)
+        hooks.run("createRuntime", plan.spec.hooks.create_runtime, here)
     made.maker.tell(HOOKED)
 
 

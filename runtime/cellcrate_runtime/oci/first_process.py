@@ -191,7 +191,8 @@ def _pause(plan: Plan, channel: ProcessEnd) -> None:
     from cellcrate_runtime.oci import hooks
 
     here = msgspec.structs.replace(plan.state, pid=os.getpid())
-    hooks.run((plan.spec.hooks or Hooks()).create_container, here)
+    wanted = (plan.spec.hooks or Hooks()).create_container
+    hooks.run("createContainer", wanted, here, folder=plan.root)
 
 
 def _run_in_container(plan: Plan) -> None:
@@ -200,4 +201,6 @@ def _run_in_container(plan: Plan) -> None:
 
     if plan.state is not None:
         here = msgspec.structs.replace(plan.state, pid=os.getpid(), status="created")
-        hooks.run((plan.spec.hooks or Hooks()).start_container, here, folder="/")
+        wanted = (plan.spec.hooks or Hooks()).start_container
+        environment = plan.process.env
+        hooks.run("startContainer", wanted, here, folder="/", environment=environment)
