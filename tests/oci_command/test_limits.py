@@ -222,3 +222,63 @@ def test_the_program_may_have_divided_its_group(
     (top / "cgroup.subtree_control").write_text("+pids")
     assert in_groups(program, running)[""] == "/cellcrate-command/c1/part/of"
     assert "cannot join" in program.refusal("exec", "--cgroup=/", running, "true", status=255)
+
+
+def test_a_group_with_processes_is_not_shared(
+    program: Program, running: str, bundle: Bundle
+) -> None:
+    for command in (["create"], ["run", "--detach"]):
+        refusal = program.refusal(*command, "-b", str(bundle.folder), "c2")
+        assert "container's cgroup is not empty" in refusal
+
+
+def test_a_group_that_is_frozen_is_refused(program: Program, bundle: Bundle) -> None:
+    bundle.document["linux"]["cgroupsPath"] = "/cellcrate-command/frozen"
+    path = bundle.write("true")
+    group = Cgroup.create("/cellcrate-command/frozen")
+    try:
+        group.freeze()
+        refusal = program.refusal("create", "-b", path, "c1")
+        assert "container's cgroup unexpectedly frozen" in refusal
+        assert group.frozen
+    finally:
+        group.thaw()
+        group.delete()
+
+
+def test_no_tasks_are_one_task(program: Program, bundle: Bundle) -> None:
+    bundle.document["linux"]["cgroupsPath"] = "/cellcrate-command/c1"
+    bundle.document["linux"]["resources"]["pids"] = {"limit": 0}
+    program.do("run", "-d", "-b", bundle.write("sleep", "1000"), "c1")
+    limits = Cgroup.open("/cellcrate-command/c1").stats().pids
+    assert limits is not None
+    assert limits.limit == 1
+
+
+def test_a_setting_of_v2_is_refused_where_its_controller_is_v1(
+    program: Program, bundle: Bundle
+) -> None:
+    memory = hierarchy().controllers.get("memory")
+    if memory is None or memory.version != 1:
+        pytest.skip("needs the memory controller in cgroup v1")
+    bundle.document["linux"]["resources"]["unified"] = {"memory.min": "131072"}
+    refusal = program.refusal("create", "-b", bundle.write("true"), "c1")
+    assert "invalid configuration: unified: memory.min is a setting of cgroup v2" in refusal
+
+
+def test_a_deadline_and_cpus_of_its_own_do_not_go_together(
+    program: Program, bundle: Bundle
+) -> None:
+    if len(os.sched_getaffinity(0)) < 2 or "cpuset" not in hierarchy().controllers:
+        pytest.skip("needs two CPUs and the cpuset controller")
+    bundle.document["linux"]["cgroupsPath"] = "/cellcrate-command/c1"
+    bundle.document["linux"]["resources"]["cpu"] = {"cpus": "0"}
+    scheduler = {
+        "policy": "SCHED_DEADLINE",
+        "runtime": 42_000,
+        "deadline": 1_000_000,
+        "period": 1_000_000,
+    }
+    path = bundle.write("true", scheduler=scheduler)
+    refusal = program.refusal("create", "-b", path, "c1")
+    assert "process scheduler can't be used together with AllowedCPUs" in refusal

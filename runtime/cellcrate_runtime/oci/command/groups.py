@@ -7,6 +7,7 @@ import os
 from cellcrate_runtime.linux import namespaces
 from cellcrate_runtime.linux.cgroups import (
     Cgroup,
+    CgroupBusyError,
     CgroupError,
     CgroupNotFoundError,
     Hierarchy,
@@ -43,12 +44,28 @@ def make_group(settings: Settings, spec: Spec, container_id: str) -> Cgroup | No
     if settings.cgroup_manager == "systemd":
         return _plan_scope(spec, linux, resources, container_id)
     path = os.path.normpath("/" + (linux.cgroups_path or container_id).lstrip("/"))
+    _refuse_frozen(path)
     try:
         return Cgroup.create(path, resources, _READ_BY_CALLERS)
+    except CgroupBusyError as error:
+        raise CommandError(f"container's cgroup is not empty: {error}") from error
     except CgroupError:
         if _is_users() and not controllers_for(resources) and not resources.unified:
             return None
         raise
+
+
+def _refuse_frozen(path: str) -> None:
+    """Refuse a group that somebody has frozen, in which nothing would ever begin."""
+    try:
+        found = Cgroup.open(path)
+    except CgroupNotFoundError:
+        return
+    if found.frozen:
+        raise CommandError(
+            f"container's cgroup unexpectedly frozen: {path}; thaw it, or name another one in "
+            "linux.cgroupsPath"
+        )
 
 
 def _plan_scope(spec: Spec, linux: Linux, resources: Resources, container_id: str) -> Cgroup:
