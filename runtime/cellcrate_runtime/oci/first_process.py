@@ -16,7 +16,7 @@ from typing import NoReturn
 import msgspec
 
 from cellcrate_runtime.linux import credentials, interfaces, namespaces, processes, recording
-from cellcrate_runtime.oci import consoles, rootfs, sysctls, users
+from cellcrate_runtime.oci import consoles, rootfs, sysctls, unveiled, users
 from cellcrate_runtime.oci.channel import HOOKED, IDENTITY, ProcessEnd
 from cellcrate_runtime.oci.last_steps import finish
 from cellcrate_runtime.oci.mounts import Outside
@@ -167,6 +167,9 @@ def _build_walls(plan: Plan, outside: Outside | None, channel: ProcessEnd) -> in
     master = consoles.provide(plan.root, plan.process, plan.stdio, as_console=True)
     channel.doing = "cannot enter the root file system"
     users.complete_environment(plan.root, plan.process)
+    rootfs.protect_dev(plan.root, plan.mounts)
+    if plan.has_own_mounts and not plan.launch.pivot:
+        unveiled.hide_outside(plan.root, makers=plan.makers_mounts)
     read_only = plan.spec.root is not None and plan.spec.root.readonly
     rootfs.enter(
         plan.root,

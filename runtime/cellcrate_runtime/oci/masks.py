@@ -44,7 +44,7 @@ def _cover(place: int, tree: int) -> None:
 
 
 def _existing(root: int, paths: Iterable[str]) -> Iterator[tuple[str, int]]:
-    for path in paths:
+    for path in dict.fromkeys(paths):
         try:
             place = safe_paths.open_inside(root, path)
         except (FileNotFoundError, NotADirectoryError):
