@@ -124,7 +124,7 @@ def test_it_answers_for_one_more_process_too(identity: Identity, base: Path) -> 
 
 def test_an_agent_that_is_not_there(identity: Identity) -> None:
     spec = notifying(identity.spec("true"), "/var/tmp/no-agent")
-    with pytest.raises(OCIError, match="cannot reach the agent at /var/tmp/no-agent"):
+    with pytest.raises(OCIError, match="failed to connect with seccomp agent /var/tmp/no-agent"):
         run(identity, spec)
 
 

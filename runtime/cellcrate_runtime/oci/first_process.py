@@ -21,6 +21,7 @@ from cellcrate_runtime.oci.channel import HOOKED, IDENTITY, ProcessEnd
 from cellcrate_runtime.oci.last_steps import finish
 from cellcrate_runtime.oci.mounts import Outside
 from cellcrate_runtime.oci.plan import MADE_FIRST, MADE_LATE, Plan, read_plan
+from cellcrate_runtime.oci.privileges import load_late_filter
 from cellcrate_runtime.oci.spec import Hooks
 
 __all__ = ["become", "become_root", "become_what_is_planned", "guarded"]
@@ -206,4 +207,11 @@ def _run_in_container(plan: Plan) -> None:
         here = msgspec.structs.replace(plan.state, pid=os.getpid(), status="created")
         wanted = (plan.spec.hooks or Hooks()).start_container
         environment = plan.process.env
-        hooks.run("startContainer", wanted, here, folder="/", environment=environment)
+        hooks.run(
+            "startContainer",
+            wanted,
+            here,
+            folder="/",
+            environment=environment,
+            confine=partial(load_late_filter, plan.privileges),
+        )

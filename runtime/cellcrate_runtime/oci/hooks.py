@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 from cellcrate_runtime.linux import processes
@@ -47,6 +47,7 @@ def run(
     *,
     folder: str | int | None = None,
     environment: list[str] | None = None,
+    confine: Callable[[], None] = lambda: None,
 ) -> None:
     """Run hooks one after the other, in this process's namespaces.
 
@@ -57,6 +58,7 @@ def run(
         state: Given to each on its standard input.
         folder: Where they start, a path or an open folder; the bundle if None.
         environment: That of those which name none; the runtime's if None.
+        confine: Called in each hook's process, just before its program.
 
     Raises:
         OCIError: One failed, or took longer than its timeout; those after it were not run.
@@ -65,7 +67,7 @@ def run(
     for place, hook in enumerate(hooks):
         lines = environment if hook.env is None else hook.env
         try:
-            _run(hook, document, state.bundle if folder is None else folder, lines)
+            _run(hook, document, state.bundle if folder is None else folder, lines, confine)
         except OCIError as error:
             raise _told_where(error, kind, place) from error
 
@@ -88,14 +90,20 @@ def _told_where(error: OCIError, kind: str, place: int) -> OCIError:
     return OCIError(message, error.kind, error.errno)
 
 
-def _run(hook: Hook, document: bytes, folder: str | int, environment: list[str] | None) -> None:
+def _run(
+    hook: Hook,
+    document: bytes,
+    folder: str | int,
+    environment: list[str] | None,
+    confine: Callable[[], None] = lambda: None,
+) -> None:
     # Files in memory and not pipes: nobody waits for a reader, also where a hook leaves a daemon.
     stdin, output = os.memfd_create("state"), os.memfd_create("output")
     try:
         os.pwrite(stdin, document, 0)
         pid, pidfd = processes.clone(0)
         if not pid:
-            _become(hook, folder, environment, stdin, output)
+            _become(hook, folder, environment, confine, (stdin, output))
         try:
             status = _wait(pidfd, hook)
         finally:
@@ -112,11 +120,16 @@ def _run(hook: Hook, document: bytes, folder: str | int, environment: list[str] 
 
 
 def _become(
-    hook: Hook, folder: str | int, environment: list[str] | None, stdin: int, output: int
+    hook: Hook,
+    folder: str | int,
+    environment: list[str] | None,
+    confine: Callable[[], None],
+    streams: tuple[int, int],
 ) -> NoReturn:
     try:
         processes.die_with_parent()
         os.setsid()
+        stdin, output = streams
         for standard, descriptor in enumerate((stdin, output, output)):
             os.dup2(descriptor, standard)
         os.chdir(folder)
@@ -124,6 +137,7 @@ def _become(
         processes.reset_signals()
         processes.block_signals(processes.NO_SIGNALS)
         variables = _variables(environment)
+        confine()
         os.execve(hook.path, hook.args or [hook.path], variables)
     except OSError as error:
         if error.filename == hook.path:
@@ -161,7 +175,8 @@ def _wait(pidfd: int, hook: Hook) -> int:
 
 def _ending(status: int) -> str:
     if status < 0:
-        return f"was killed by signal {-status}"
+        words = (signal.strsignal(-status) or "unknown").lower()
+        return f"was killed by signal {-status}: {words}"
     if status == _NOT_EXECUTED:
         return "could not be run (exit code 127)"
     return f"failed with exit code {status}"
