@@ -74,8 +74,10 @@ def _seconds(text: str) -> float:
 
 
 def _print(type_: str, container_id: str, data: dict[str, Any] | None) -> None:
-    document = {"type": type_, "id": container_id}
-    print(json.dumps(document if data is None else document | {"data": data}))
+    document: dict[str, Any] = {"type": type_, "id": container_id}
+    if data is not None:
+        document["data"] = data
+    print(json.dumps(document, separators=(",", ":")))
     sys.stdout.flush()
 
 
