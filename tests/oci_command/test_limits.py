@@ -114,6 +114,16 @@ def test_statistics_count_what_is_used(program: Program, running: str) -> None:
     assert data["pids"]["current"] == 2
 
 
+def test_statistics_tell_how_long_tasks_waited(
+    program: Program, running: str, group: Cgroup
+) -> None:
+    if group.pressure() is None:
+        pytest.skip("nobody counts for how long tasks wait here")
+    data = _statistics(program, running)
+    for member in ("cpu", "memory", "blkio"):
+        assert set(data[member]["psi"]["some"]) == {"avg10", "avg60", "avg300", "total"}
+
+
 def test_events_come_until_the_container_ends(program: Program, running: str) -> None:
     called = subprocess.Popen(
         [*program.command, "events", "--interval=10ms", running],

@@ -43,7 +43,7 @@ def spec(_settings: Settings, arguments: Arguments) -> None:
 
 def _document(*, rootless: bool) -> dict[str, Any]:
     return {
-        "ociVersion": "1.2.0",
+        "ociVersion": "1.3.0",
         "process": {
             "terminal": True,
             "user": {"uid": 0, "gid": 0},
