@@ -97,6 +97,24 @@ def test_a_shared_mount_leaves_those_of_the_host_alone(identity: Identity, share
     assert identity.in_shim(run) == ("1\n", True)
 
 
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        ("ratime", "relatime"),
+        ("rnostrictatime", "relatime"),
+        ("rrelatime", "relatime"),
+        ("rnoatime", "noatime"),
+    ],
+)
+def test_access_times_of_all_mounts(base: Path, shared: Path, option: str, shown: str) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs to be root of the host, whose mounts they are")
+    outcome = run_with(
+        Identity("host", 0, base), "grep ' /mnt ' /proc/mounts", bind(shared, "/mnt", option)
+    )
+    assert shown in outcome.stdout.split()[3].split(",")
+
+
 def test_flags(identity: Identity, shared: Path) -> None:
     mount = bind(shared, "/data", "nosuid", "nodev", "noexec", "noatime")
     lines = run_with(identity, "cat /proc/mounts", mount).stdout.splitlines()

@@ -89,6 +89,19 @@ def test_limits_are_changed_by_options(program: Program, running: str) -> None:
     assert data["pids"]["limit"] == 33
 
 
+def test_a_limit_is_changed_beside_those_that_stay(
+    program: Program, running: str, group: Cgroup
+) -> None:
+    program.do("update", "--memory=64m", running)
+    program.do("update", "--memory-swap=96m", running)
+    memory = group.stats().memory
+    assert memory is not None
+    assert memory.limit == 64 << 20
+    # Of a longer period than the one that is meant where none is named.
+    program.do("update", "--cpu-period=1000000", "--cpu-quota=500000", running)
+    program.do("update", "--cpu-quota=700000", running)
+
+
 def test_limits_are_changed_by_a_document(program: Program, running: str, tmp_path: Path) -> None:
     file = tmp_path / "resources.json"
     file.write_text(json.dumps({"memory": {"limit": 48 << 20}, "pids": {"limit": 22}}))
