@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cellcrate_runtime.linux.cgroups import Cgroup, hierarchy, tidy
+from cellcrate_runtime.linux.cgroups.v1 import cpuset
 from oci_command.program import ENVIRONMENT, Bundle, Program
 
 pytestmark = pytest.mark.root
@@ -193,8 +194,10 @@ def in_groups(program: Program, running: str, *options: str) -> dict[str, str]:
 @pytest.fixture
 def divided(group: Cgroup) -> Cgroup:
     """The container's group, with a group ``part/of`` below it in every tree."""
-    for directory in group.directories.values():
+    for name, directory in group.directories.items():
         os.makedirs(f"{directory}/part/of")
+        if name == "cpuset":
+            cpuset.prepare(directory, f"{directory}/part/of")
     return group
 
 

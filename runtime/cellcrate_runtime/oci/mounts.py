@@ -8,7 +8,6 @@ leads a mount anywhere else.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import posixpath
@@ -210,7 +209,8 @@ def perform(root: int, prepared: PreparedMount, outside: Outside | None) -> None
         _remount(root, mount, options)
         return
     if prepared.protected_later:
-        options = dataclasses.replace(options, flags=options.flags & ~mounts.MS_RDONLY)
+        writable = options.flags & ~mounts.MS_RDONLY
+        options = msgspec.structs.replace(options, flags=writable)
     if prepared.tree is not None:
         _attach(root, prepared, prepared.tree, outside)
         return

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from cellcrate_runtime.linux import mounts
 from cellcrate_runtime.oci.errors import OCIError
@@ -22,8 +23,7 @@ _TELLING = ("proc", "sysfs")
 _NOTHING_IN_IT = mounts.MS_RDONLY | mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
 
-@dataclass(frozen=True)
-class _Mount:
+class _Mount(msgspec.Struct):
     """A line of proc_pid_mountinfo(5)."""
 
     id: int
