@@ -89,6 +89,32 @@ def test_a_hook_of_the_container_may_mount_into_its_root(base: Path) -> None:
     assert host.in_shim(work).stdout == "yes\n"
 
 
+def test_a_hook_of_the_container_begins_in_its_root(identity: Identity, tmp_path: Path) -> None:
+    notes = notebook(tmp_path)
+    spec = identity.spec("true")
+    spec.hooks = Hooks(create_container=[shell(f"ls -d data > {notes}")])
+    assert run(identity, spec).status == 0
+    assert notes.read_text() == "data\n"
+
+
+def test_a_hook_inside_without_an_environment_has_the_programs(identity: Identity) -> None:
+    spec = identity.spec("cat", "/tmp/said", env=["X=of the program", "PATH=/bin"])
+    script = 'echo "$X" > /tmp/said; test -n "$HOME"'
+    spec.hooks = Hooks(start_container=[Hook(path="/bin/sh", args=["sh", "-c", script])])
+    assert run(identity, spec).stdout == "of the program\n"
+
+
+def test_a_failure_names_the_hook_in_runc_s_words(identity: Identity) -> None:
+    for kind, member in (
+        ("createRuntime", "create_runtime"),
+        ("startContainer", "start_container"),
+    ):
+        spec = identity.spec("true")
+        spec.hooks = Hooks(**{member: [shell("true"), shell("false")]})
+        with pytest.raises(OCIError, match=f"^error running {kind} hook #1: "):
+            run(identity, spec)
+
+
 def test_a_hook_has_its_own_environment_and_begins_in_the_bundle(identity: Identity) -> None:
     spec = identity.spec("cat", "/tmp/said")
     spec.hooks = Hooks(
@@ -144,7 +170,7 @@ def test_those_after_the_end_all_run(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     state = State(oci_version="1.2.0", id="box", status="stopped", bundle=str(tmp_path))
     wanted = [shell("exit 1"), shell("echo more > notes"), Hook(path="/missing")]
-    first, second = hooks.run_each(wanted, state)
+    first, second = hooks.run_each("poststop", wanted, state)
     assert "exit code 1" in first.message
     assert "/missing" in second.message
     assert notes.read_text() == "more\n"

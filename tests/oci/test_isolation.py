@@ -80,6 +80,20 @@ def test_masked_files_are_empty_and_folders_too(identity: Identity) -> None:
     assert outcome.stdout.split() == ["0"]
 
 
+def test_masked_files_are_the_containers_own_null(identity: Identity) -> None:
+    outcome = identity.sh("stat -c '%d %t:%T' /proc/keys /dev/null")
+    masked, null = outcome.stdout.splitlines()
+    assert masked == null
+    assert null.endswith(" 1:3")
+
+
+def test_a_path_that_is_named_twice_is_masked_once(identity: Identity) -> None:
+    def change(spec: Spec) -> None:
+        linux_of(spec).masked_paths.append("/proc/keys")
+
+    assert identity.sh("grep -c ' /proc/keys ' /proc/mounts", change).stdout == "1\n"
+
+
 def test_masks_cannot_be_taken_off(identity: Identity) -> None:
     outcome = identity.sh("umount /proc/keys; cat /proc/keys | wc -c")
     assert outcome.stdout.split() == ["0"]

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from cellcrate_runtime.linux import mounts, namespaces
+from cellcrate_runtime.oci import unveiled
+from cellcrate_runtime.oci.container import create
 from cellcrate_runtime.oci.errors import OCIError
-from cellcrate_runtime.oci.spec import Device, IDMapping, Mount, Spec
-from oci.identities import Identity, Outcome, run_to_end
+from cellcrate_runtime.oci.launch import Launch
+from cellcrate_runtime.oci.spec import Device, IDMapping, Linux, Mount, Spec
+from oci.identities import Identity, Outcome, in_child, run_to_end
 
 
 @pytest.fixture
@@ -29,6 +33,11 @@ def shared(base: Path) -> Iterator[Path]:
 
 def bind(source: Path, destination: str, *options: str) -> Mount:
     return Mount(destination=destination, source=str(source), options=["rbind", *options])
+
+
+def linux_of(spec: Spec) -> Linux:
+    assert spec.linux is not None
+    return spec.linux
 
 
 def run_with(identity: Identity, script: str, *mounts: Mount) -> Outcome:
@@ -86,6 +95,24 @@ def test_a_shared_mount_leaves_those_of_the_host_alone(identity: Identity, share
         return run_to_end(spec, root).stdout, (shared / "below").is_mount()
 
     assert identity.in_shim(run) == ("1\n", True)
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        ("ratime", "relatime"),
+        ("rnostrictatime", "relatime"),
+        ("rrelatime", "relatime"),
+        ("rnoatime", "noatime"),
+    ],
+)
+def test_access_times_of_all_mounts(base: Path, shared: Path, option: str, shown: str) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs to be root of the host, whose mounts they are")
+    outcome = run_with(
+        Identity("host", 0, base), "grep ' /mnt ' /proc/mounts", bind(shared, "/mnt", option)
+    )
+    assert shown in outcome.stdout.split()[3].split(",")
 
 
 def test_flags(identity: Identity, shared: Path) -> None:
@@ -333,3 +360,72 @@ def test_a_sysctl_that_the_kernel_does_not_have(identity: Identity) -> None:
 
     with pytest.raises(OCIError, match=r"linux\.sysctl: /proc/sys/net/ipv4/no_such_thing"):
         identity.sh("true", change)
+
+
+def test_a_read_only_dev_has_its_devices(identity: Identity) -> None:
+    def change(spec: Spec) -> None:
+        next(m for m in spec.mounts if m.destination == "/dev").options.append("ro")
+
+    outcome = identity.sh("touch /dev/x; echo into > /dev/null && echo written", change)
+    assert outcome.stdout == "written\n"
+    assert "Read-only file system" in outcome.stderr
+
+
+@pytest.mark.parametrize("place", ["/proc", "/sys"])
+def test_proc_and_sys_are_mounted_on_folders_alone(identity: Identity, place: str) -> None:
+    if identity.maps_ids:
+        pytest.skip("the host's root may make nothing in a root whose ids are mapped")
+
+    def work(root: str) -> Outcome:
+        os.rmdir(root + place)
+        os.mkdir(f"{root}/elsewhere")
+        os.symlink("/elsewhere", root + place)
+        return run_to_end(identity.spec("true"), root)
+
+    with pytest.raises(OCIError, match="must be mounted on ordinary directory"):
+        identity.in_shim(work)
+
+
+def test_ids_are_translated_as_in_the_namespace_that_is_joined(
+    mapped: Identity, shared: Path
+) -> None:
+    os.chown(shared / "file", 0, 0)
+
+    def work(root: str) -> Outcome:
+        first = create(mapped.spec("sleep", "60"), rootfs=root, stdio=None, cgroup=None)
+        first.start()
+        try:
+            spec = mapped.spec("stat", "-c", "%u:%g", "/mnt/file")
+            linux = linux_of(spec)
+            linux.uid_mappings = linux.gid_mappings = []
+            for namespace in linux.namespaces:
+                if namespace.type == "user":
+                    namespace.path = f"/proc/{first.pid}/ns/user"
+            spec.mounts.append(bind(shared, "/mnt", "idmap"))
+            return run_to_end(spec, root)
+        finally:
+            os.kill(first.pid, 9)
+            os.waitpid(first.pid, 0)
+
+    assert mapped.in_shim(work).stdout == "0:0\n"
+
+
+@pytest.mark.root
+def test_without_pivot_the_hosts_proc_opens_no_way(base: Path) -> None:
+    host = Identity("host", 0, base)
+    spec = host.spec("unshare", "-rmpf", "sh", "-c", "mount -t proc proc /proc && echo mounted")
+    outcome = host.run(spec, launch=Launch(pivot=False))
+    assert "mounted" not in outcome.stdout
+    assert "permission denied" in outcome.stderr.lower()
+
+
+@pytest.mark.root
+def test_nothing_is_hidden_in_a_namespace_that_is_not_new() -> None:
+    def hide() -> None:
+        namespaces.unshare(namespaces.FLAGS["mount"])  # of this test, whatever comes of it
+        mounts.set_propagation("/", mounts.MS_REC | mounts.MS_PRIVATE)
+        root = os.open("/", os.O_PATH)
+        unveiled.hide_outside(root, makers=unveiled.namespace())
+
+    with pytest.raises(OCIError, match="the host's /proc would be hidden"):
+        in_child(hide)

@@ -13,7 +13,17 @@ from cellcrate_runtime.linux import capabilities
 from cellcrate_runtime.linux.seccomp import Seccomp, default_profile
 from cellcrate_runtime.linux.seccomp.profile import Syscall
 from cellcrate_runtime.oci.errors import OCIError
-from cellcrate_runtime.oci.spec import Capabilities, IOPriority, Process, RLimit, Spec, User
+from cellcrate_runtime.oci.spec import (
+    Capabilities,
+    Hook,
+    Hooks,
+    IOPriority,
+    Process,
+    RLimit,
+    Spec,
+    User,
+)
+from cellcrate_runtime.oci.state import State
 from oci.identities import DEFAULT_CAPABILITIES, Identity
 
 
@@ -97,6 +107,21 @@ def test_a_filter_may_be_older_than_the_runtime(
     spec.linux.seccomp = Seccomp(default_action="SCMP_ACT_ALLOW", syscalls=[refused])
     outcome = identity.run(spec)
     assert outcome.status == 0, outcome.stderr
+
+
+@pytest.mark.parametrize("no_new_privileges", [False, True])
+def test_hooks_inside_are_under_the_filter(identity: Identity, no_new_privileges: bool) -> None:
+    spec = identity.spec("true", no_new_privileges=no_new_privileges)
+    assert spec.linux is not None
+    spec.linux.seccomp = Seccomp(
+        default_action="SCMP_ACT_ALLOW",
+        syscalls=[Syscall(names=["mkdir", "mkdirat"], action="SCMP_ACT_KILL_PROCESS")],
+    )
+    making = Hook(path="/bin/mkdir", args=["mkdir", "/tmp/made"])
+    spec.hooks = Hooks(start_container=[making])
+    state = State(oci_version="1.2.0", id="box", status="creating", bundle="/var/tmp")
+    with pytest.raises(OCIError, match="was killed by signal 31: bad system call"):
+        identity.run(spec, state=state)
 
 
 def test_a_filter_that_kills(identity: Identity) -> None:

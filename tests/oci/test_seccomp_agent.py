@@ -17,6 +17,7 @@ import pytest
 
 from cellcrate_runtime.linux.seccomp import Seccomp
 from cellcrate_runtime.linux.seccomp.profile import Syscall
+from cellcrate_runtime.oci import seccomp_agent
 from cellcrate_runtime.oci.container import create
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import Spec
@@ -124,7 +125,7 @@ def test_it_answers_for_one_more_process_too(identity: Identity, base: Path) -> 
 
 def test_an_agent_that_is_not_there(identity: Identity) -> None:
     spec = notifying(identity.spec("true"), "/var/tmp/no-agent")
-    with pytest.raises(OCIError, match="cannot reach the agent at /var/tmp/no-agent"):
+    with pytest.raises(OCIError, match="failed to connect with seccomp agent /var/tmp/no-agent"):
         run(identity, spec)
 
 
@@ -138,3 +139,28 @@ def test_a_listener_without_a_path(identity: Identity) -> None:
         run(identity, notifying(identity.spec("true"), ""))
     with pytest.raises(OCIError, match="listenerMetadata: needs a listenerPath"):
         run(identity, notifying(identity.spec("true"), "", listener_metadata="x"))
+
+
+def test_an_agent_may_leave_as_soon_as_it_has_the_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "agent")
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(path)
+        agent.listen(1)
+        send = socket.send_fds
+
+        def send_to_one_that_leaves(
+            connection: socket.socket, buffers: list[bytes], descriptors: list[int]
+        ) -> int:
+            sent = send(connection, buffers, descriptors)
+            accepted, _ = agent.accept()
+            with accepted:
+                _, received, _, _ = socket.recv_fds(accepted, 4096, 1)
+            os.close(received[0])
+            return sent
+
+        monkeypatch.setattr(socket, "send_fds", send_to_one_that_leaves)
+        profile = Seccomp(default_action="SCMP_ACT_ALLOW", listener_path=path)
+        with open(os.devnull) as any_file:
+            seccomp_agent.hand_over(any_file.fileno(), profile, os.getpid(), STATE)

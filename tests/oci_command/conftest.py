@@ -43,7 +43,8 @@ def program(tmp_path: Path) -> Iterator[Program]:
     """The program; containers that a test leaves are removed."""
     program = Program(tmp_path / "state")
     yield program
-    program.end_all()
+    if program.root.exists():
+        program.end_all()
     assert not program.root.exists() or {each.name for each in program.root.iterdir()} <= {FILTERS}
 
 

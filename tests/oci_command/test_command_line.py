@@ -82,7 +82,8 @@ def test_checkpoints_are_not_supported(program: Program, command: str) -> None:
 
 
 def test_containers_are_listed(program: Program, bundle: Bundle) -> None:
-    assert json.loads(program.do("list", "--format=json")) == []
+    program.root.mkdir()
+    assert program.do("list", "--format=json") == "[]\n"
     bundle.document["annotations"] = {"of": "the test"}
     path = bundle.write("sleep", "1000")
     program.do("create", "-b", path, "c1")

@@ -43,7 +43,7 @@ def test_the_state_has_what_the_specification_asks_for(
 ) -> None:
     state: dict[str, Any] = json.loads(program.do("state", created))
     assert state["id"] == created
-    assert state["ociVersion"] == "1.2.0"
+    assert state["ociVersion"] == "1.3.0"
     assert state["bundle"] == str(bundle.folder)
     assert Path(f"/proc/{state['pid']}").exists()
 

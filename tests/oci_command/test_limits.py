@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cellcrate_runtime.linux.cgroups import Cgroup, hierarchy, tidy
+from cellcrate_runtime.linux.cgroups.v1 import cpuset
 from oci_command.program import ENVIRONMENT, Bundle, Program
 
 pytestmark = pytest.mark.root
@@ -89,6 +90,19 @@ def test_limits_are_changed_by_options(program: Program, running: str) -> None:
     assert data["pids"]["limit"] == 33
 
 
+def test_a_limit_is_changed_beside_those_that_stay(
+    program: Program, running: str, group: Cgroup
+) -> None:
+    program.do("update", "--memory=64m", running)
+    program.do("update", "--memory-swap=96m", running)
+    memory = group.stats().memory
+    assert memory is not None
+    assert memory.limit == 64 << 20
+    # Of a longer period than the one that is meant where none is named.
+    program.do("update", "--cpu-period=1000000", "--cpu-quota=500000", running)
+    program.do("update", "--cpu-quota=700000", running)
+
+
 def test_limits_are_changed_by_a_document(program: Program, running: str, tmp_path: Path) -> None:
     file = tmp_path / "resources.json"
     file.write_text(json.dumps({"memory": {"limit": 48 << 20}, "pids": {"limit": 22}}))
@@ -112,6 +126,16 @@ def test_statistics_count_what_is_used(program: Program, running: str) -> None:
     assert data["cpu"]["usage"]["total"] > 0
     assert data["memory"]["usage"]["usage"] > 0
     assert data["pids"]["current"] == 2
+
+
+def test_statistics_tell_how_long_tasks_waited(
+    program: Program, running: str, group: Cgroup
+) -> None:
+    if group.pressure() is None:
+        pytest.skip("nobody counts for how long tasks wait here")
+    data = _statistics(program, running)
+    for member in ("cpu", "memory", "blkio"):
+        assert set(data[member]["psi"]["some"]) == {"avg10", "avg60", "avg300", "total"}
 
 
 def test_events_come_until_the_container_ends(program: Program, running: str) -> None:
@@ -170,8 +194,10 @@ def in_groups(program: Program, running: str, *options: str) -> dict[str, str]:
 @pytest.fixture
 def divided(group: Cgroup) -> Cgroup:
     """The container's group, with a group ``part/of`` below it in every tree."""
-    for directory in group.directories.values():
+    for name, directory in group.directories.items():
         os.makedirs(f"{directory}/part/of")
+        if name == "cpuset":
+            cpuset.prepare(directory, f"{directory}/part/of")
     return group
 
 
@@ -222,3 +248,63 @@ def test_the_program_may_have_divided_its_group(
     (top / "cgroup.subtree_control").write_text("+pids")
     assert in_groups(program, running)[""] == "/cellcrate-command/c1/part/of"
     assert "cannot join" in program.refusal("exec", "--cgroup=/", running, "true", status=255)
+
+
+def test_a_group_with_processes_is_not_shared(
+    program: Program, running: str, bundle: Bundle
+) -> None:
+    for command in (["create"], ["run", "--detach"]):
+        refusal = program.refusal(*command, "-b", str(bundle.folder), "c2")
+        assert "container's cgroup is not empty" in refusal
+
+
+def test_a_group_that_is_frozen_is_refused(program: Program, bundle: Bundle) -> None:
+    bundle.document["linux"]["cgroupsPath"] = "/cellcrate-command/frozen"
+    path = bundle.write("true")
+    group = Cgroup.create("/cellcrate-command/frozen")
+    try:
+        group.freeze()
+        refusal = program.refusal("create", "-b", path, "c1")
+        assert "container's cgroup unexpectedly frozen" in refusal
+        assert group.frozen
+    finally:
+        group.thaw()
+        group.delete()
+
+
+def test_no_tasks_are_one_task(program: Program, bundle: Bundle) -> None:
+    bundle.document["linux"]["cgroupsPath"] = "/cellcrate-command/c1"
+    bundle.document["linux"]["resources"]["pids"] = {"limit": 0}
+    program.do("run", "-d", "-b", bundle.write("sleep", "1000"), "c1")
+    limits = Cgroup.open("/cellcrate-command/c1").stats().pids
+    assert limits is not None
+    assert limits.limit == 1
+
+
+def test_a_setting_of_v2_is_refused_where_its_controller_is_v1(
+    program: Program, bundle: Bundle
+) -> None:
+    memory = hierarchy().controllers.get("memory")
+    if memory is None or memory.version != 1:
+        pytest.skip("needs the memory controller in cgroup v1")
+    bundle.document["linux"]["resources"]["unified"] = {"memory.min": "131072"}
+    refusal = program.refusal("create", "-b", bundle.write("true"), "c1")
+    assert "invalid configuration: unified: memory.min is a setting of cgroup v2" in refusal
+
+
+def test_a_deadline_and_cpus_of_its_own_do_not_go_together(
+    program: Program, bundle: Bundle
+) -> None:
+    if len(os.sched_getaffinity(0)) < 2 or "cpuset" not in hierarchy().controllers:
+        pytest.skip("needs two CPUs and the cpuset controller")
+    bundle.document["linux"]["cgroupsPath"] = "/cellcrate-command/c1"
+    bundle.document["linux"]["resources"]["cpu"] = {"cpus": "0"}
+    scheduler = {
+        "policy": "SCHED_DEADLINE",
+        "runtime": 42_000,
+        "deadline": 1_000_000,
+        "period": 1_000_000,
+    }
+    path = bundle.write("true", scheduler=scheduler)
+    refusal = program.refusal("create", "-b", path, "c1")
+    assert "process scheduler can't be used together with AllowedCPUs" in refusal

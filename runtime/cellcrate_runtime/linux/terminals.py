@@ -9,7 +9,7 @@ import stat
 import struct
 import termios
 
-__all__ = ["adopt", "open_pair", "set_size"]
+__all__ = ["adopt", "keep_newlines", "open_pair", "set_size"]
 
 _TIOCSPTLCK = 0x4004_5431  # asm-generic/ioctls.h
 _TIOCGPTPEER = 0x5441
@@ -43,6 +43,13 @@ def open_pair(ptmx: int) -> tuple[int, int]:
 def set_size(terminal: int, rows: int, columns: int) -> None:
     """Set a terminal's size in characters; what runs in it gets SIGWINCH."""
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+
+def keep_newlines(terminal: int) -> None:
+    """Have a terminal pass newlines on as they are, with no carriage return before them."""
+    attributes = termios.tcgetattr(terminal)
+    attributes[1] &= ~termios.ONLCR
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def adopt(slave: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cellcrate_runtime.linux import namespaces
-from cellcrate_runtime.oci import cgroup_mounts, mount_options, mounts, privileges, rootfs
+from cellcrate_runtime.oci import cgroup_mounts, mount_options, mounts, privileges, rootfs, unveiled
 from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.further_process import FurtherPlan
@@ -69,6 +69,7 @@ def plan_first(
         init=init,
         state=state,
         root_path=root_path if state is not None or "mount" not in new else "",
+        makers_mounts=0 if launch.pivot else unveiled.namespace(),
         launch=launch,
     )
 

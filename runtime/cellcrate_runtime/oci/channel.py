@@ -208,9 +208,12 @@ class MakerEnd:
         """What the process says next, and a descriptor if one came; nothing if it has closed."""
         if self._earlier:
             return self._earlier.pop(0)
-        message, descriptors, _, _ = socket.recv_fds(
-            self._socket, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC
-        )
+        try:
+            message, descriptors, _, _ = socket.recv_fds(
+                self._socket, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionResetError:
+            return b"", None  # it died before it read what it was told
         return message, descriptors[0] if descriptors else None
 
 

@@ -117,7 +117,7 @@ def create(
             if answering is not None:
                 _hand_listener_over(made, answering, made.pid, "creating")
             made.console = maker.hear_ready()
-            _limit(made.pid, plan.process)
+            _limit(made.pid, plan.process, any_cpu=launch.any_cpu)
         return made
 
 
@@ -146,7 +146,8 @@ def _act_outside(plan: Plan, made: InitProcess) -> None:
         from cellcrate_runtime.oci import hooks
 
         here = msgspec.structs.replace(plan.state, pid=made.pid)
-        hooks.run([*plan.spec.hooks.prestart, *plan.spec.hooks.create_runtime], here)
+        hooks.run("prestart", plan.spec.hooks.prestart, here)
+        hooks.run("createRuntime", plan.spec.hooks.create_runtime, here)
     made.maker.tell(HOOKED)
 
 
@@ -256,7 +257,8 @@ def execute(
         if answering is not None:
             _hand_listener_over(made, answering, init_pid, "running")
         made.console = maker.hear_ready()
-        _limit(made.pid, process)
+        free = launch.any_cpu and process.exec_cpu_affinity is None
+        _limit(made.pid, process, any_cpu=free)
     return made
 
 
@@ -282,9 +284,11 @@ def _outside(plan: further_process.FurtherPlan) -> Outside | None:
     return Outside(affinity, plan.privileges.tuning)
 
 
-def _limit(pid: int, process: Process) -> None:
+def _limit(pid: int, process: Process, *, any_cpu: bool) -> None:
     """Set what somebody outside sets for a process that is about to run."""
     limits.set_rlimits(pid, process)
+    if any_cpu:
+        limits.allow_all_cpus(pid)
     if process.scheduler is not None:
         from cellcrate_runtime.oci import tuning
 

@@ -11,7 +11,7 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from cellcrate_runtime.linux import credentials, mounts, recording, safe_paths
 from cellcrate_runtime.oci.errors import OCIError
@@ -70,7 +70,7 @@ def make_folder(
     umask = os.umask(0)
     try:
         with credentials.file_access_as(uid, gid):
-            for device in (*_DEFAULT, *devices):
+            for device in (*_DEFAULT, *_without_ptmx(devices)):
                 folder, name = posixpath.split(device.path)
                 if folder == "/dev":
                     _make_node(tree, name, device)
@@ -93,7 +93,7 @@ def make_devices(root: int, devices: Iterable[Device], *, may_make_nodes: bool) 
             sometimes not to root either; the host's nodes are mounted instead.
     """
     make = _make_or_mount_node if may_make_nodes else _mount_node
-    wanted = {device.path: device for device in (*_DEFAULT, *devices)}
+    wanted = {device.path: device for device in (*_DEFAULT, *_without_ptmx(devices))}
     folders: dict[str, int] = {}
     try:
         for path, device in wanted.items():
@@ -108,6 +108,11 @@ def make_devices(root: int, devices: Iterable[Device], *, may_make_nodes: bool) 
     finally:
         for descriptor in folders.values():
             os.close(descriptor)
+
+
+def _without_ptmx(devices: Iterable[Device]) -> Iterator[Device]:
+    """Leave out the terminals' multiplexer: a container always has its own, by a link."""
+    return (device for device in devices if posixpath.normpath(device.path) != "/dev/ptmx")
 
 
 def make_links(dev: int) -> None:

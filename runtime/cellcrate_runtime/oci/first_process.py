@@ -16,11 +16,12 @@ from typing import NoReturn
 import msgspec
 
 from cellcrate_runtime.linux import credentials, interfaces, namespaces, processes, recording
-from cellcrate_runtime.oci import consoles, rootfs, sysctls, users
+from cellcrate_runtime.oci import consoles, rootfs, sysctls, unveiled, users
 from cellcrate_runtime.oci.channel import HOOKED, IDENTITY, ProcessEnd
 from cellcrate_runtime.oci.last_steps import finish
 from cellcrate_runtime.oci.mounts import Outside
 from cellcrate_runtime.oci.plan import MADE_FIRST, MADE_LATE, Plan, read_plan
+from cellcrate_runtime.oci.privileges import load_late_filter
 from cellcrate_runtime.oci.spec import Hooks
 
 __all__ = ["become", "become_root", "become_what_is_planned", "guarded"]
@@ -167,6 +168,9 @@ def _build_walls(plan: Plan, outside: Outside | None, channel: ProcessEnd) -> in
     master = consoles.provide(plan.root, plan.process, plan.stdio, as_console=True)
     channel.doing = "cannot enter the root file system"
     users.complete_environment(plan.root, plan.process)
+    rootfs.protect_dev(plan.root, plan.mounts)
+    if plan.has_own_mounts and not plan.launch.pivot:
+        unveiled.hide_outside(plan.root, makers=plan.makers_mounts)
     read_only = plan.spec.root is not None and plan.spec.root.readonly
     rootfs.enter(
         plan.root,
@@ -191,7 +195,8 @@ def _pause(plan: Plan, channel: ProcessEnd) -> None:
     from cellcrate_runtime.oci import hooks
 
     here = msgspec.structs.replace(plan.state, pid=os.getpid())
-    hooks.run((plan.spec.hooks or Hooks()).create_container, here)
+    wanted = (plan.spec.hooks or Hooks()).create_container
+    hooks.run("createContainer", wanted, here, folder=plan.root)
 
 
 def _run_in_container(plan: Plan) -> None:
@@ -200,4 +205,13 @@ def _run_in_container(plan: Plan) -> None:
 
     if plan.state is not None:
         here = msgspec.structs.replace(plan.state, pid=os.getpid(), status="created")
-        hooks.run((plan.spec.hooks or Hooks()).start_container, here, folder="/")
+        wanted = (plan.spec.hooks or Hooks()).start_container
+        environment = plan.process.env
+        hooks.run(
+            "startContainer",
+            wanted,
+            here,
+            folder="/",
+            environment=environment,
+            confine=partial(load_late_filter, plan.privileges),
+        )

@@ -10,7 +10,8 @@ poststop                      runtime's    when the container is deleted; failur
 
 The middle column says in whose namespaces. Source: OCI runtime-spec 1.3, config.md, "POSIX-platform
 Hooks", and runtime.md, "Lifecycle". What is not said there is as runc has it: a hook gets the
-environment that it names and no other, and starts in the bundle.
+environment that it names and no other (but startContainer without one, the program's), and starts
+in the bundle (createContainer in the root, startContainer in the container's ``/``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 from cellcrate_runtime.linux import processes
@@ -39,42 +40,70 @@ def run_before_program(hooks: Hooks | None) -> bool:
     )
 
 
-def run(hooks: Iterable[Hook], state: State, *, folder: str | None = None) -> None:
+def run(
+    kind: str,
+    hooks: Iterable[Hook],
+    state: State,
+    *,
+    folder: str | int | None = None,
+    environment: list[str] | None = None,
+    confine: Callable[[], None] = lambda: None,
+) -> None:
     """Run hooks one after the other, in this process's namespaces.
 
     The caller must be single-threaded.
 
     Args:
+        kind: The member of the configuration that they are from.
         state: Given to each on its standard input.
-        folder: Where they start; the bundle if None.
+        folder: Where they start, a path or an open folder; the bundle if None.
+        environment: That of those which name none; the runtime's if None.
+        confine: Called in each hook's process, just before its program.
 
     Raises:
         OCIError: One failed, or took longer than its timeout; those after it were not run.
     """
     document = encode(state)
-    for hook in hooks:
-        _run(hook, document, state.bundle if folder is None else folder)
-
-
-def run_each(hooks: Iterable[Hook], state: State) -> list[OCIError]:
-    """Run all hooks whatever comes of them, as poststop asks: what is to be warned of."""
-    failures = []
-    for hook in hooks:
+    for place, hook in enumerate(hooks):
+        lines = environment if hook.env is None else hook.env
         try:
-            run([hook], state)
+            _run(hook, document, state.bundle if folder is None else folder, lines, confine)
         except OCIError as error:
-            failures.append(error)
+            raise _told_where(error, kind, place) from error
+
+
+def run_each(kind: str, hooks: Iterable[Hook], state: State) -> list[OCIError]:
+    """Run all hooks whatever comes of them, as poststop asks: what is to be warned of."""
+    document = encode(state)
+    failures = []
+    for place, hook in enumerate(hooks):
+        try:
+            _run(hook, document, state.bundle, hook.env)
+        except OCIError as error:
+            failures.append(_told_where(error, kind, place))
     return failures
 
 
-def _run(hook: Hook, document: bytes, folder: str) -> None:
+def _told_where(error: OCIError, kind: str, place: int) -> OCIError:
+    """The same failure, with the hook's place in the configuration, in runc's words."""
+    message = f"error running {kind} hook #{place}: {error.message}"
+    return OCIError(message, error.kind, error.errno)
+
+
+def _run(
+    hook: Hook,
+    document: bytes,
+    folder: str | int,
+    environment: list[str] | None,
+    confine: Callable[[], None] = lambda: None,
+) -> None:
     # Files in memory and not pipes: nobody waits for a reader, also where a hook leaves a daemon.
     stdin, output = os.memfd_create("state"), os.memfd_create("output")
     try:
         os.pwrite(stdin, document, 0)
         pid, pidfd = processes.clone(0)
         if not pid:
-            _become(hook, folder, stdin, output)
+            _become(hook, folder, environment, confine, (stdin, output))
         try:
             status = _wait(pidfd, hook)
         finally:
@@ -90,17 +119,26 @@ def _run(hook: Hook, document: bytes, folder: str) -> None:
         os.close(output)
 
 
-def _become(hook: Hook, folder: str, stdin: int, output: int) -> NoReturn:
+def _become(
+    hook: Hook,
+    folder: str | int,
+    environment: list[str] | None,
+    confine: Callable[[], None],
+    streams: tuple[int, int],
+) -> NoReturn:
     try:
         processes.die_with_parent()
         os.setsid()
+        stdin, output = streams
         for standard, descriptor in enumerate((stdin, output, output)):
             os.dup2(descriptor, standard)
+        os.chdir(folder)
         processes.close_all_but(2)
         processes.reset_signals()
         processes.block_signals(processes.NO_SIGNALS)
-        os.chdir(folder)
-        os.execve(hook.path, hook.args or [hook.path], _environment(hook))
+        variables = _variables(environment)
+        confine()
+        os.execve(hook.path, hook.args or [hook.path], variables)
     except OSError as error:
         if error.filename == hook.path:
             error.filename = None  # the message has it
@@ -109,10 +147,10 @@ def _become(hook: Hook, folder: str, stdin: int, output: int) -> NoReturn:
         os._exit(_NOT_EXECUTED)
 
 
-def _environment(hook: Hook) -> Mapping[str, str]:
-    if hook.env is None:
+def _variables(environment: list[str] | None) -> Mapping[str, str]:
+    if environment is None:
         return os.environ
-    return dict(line.split("=", 1) for line in hook.env)
+    return dict(line.split("=", 1) for line in environment)
 
 
 def _wait(pidfd: int, hook: Hook) -> int:
@@ -137,7 +175,8 @@ def _wait(pidfd: int, hook: Hook) -> int:
 
 def _ending(status: int) -> str:
     if status < 0:
-        return f"was killed by signal {-status}"
+        words = (signal.strsignal(-status) or "unknown").lower()
+        return f"was killed by signal {-status}: {words}"
     if status == _NOT_EXECUTED:
         return "could not be run (exit code 127)"
     return f"failed with exit code {status}"

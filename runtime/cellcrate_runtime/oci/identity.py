@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from cellcrate_runtime.linux import idmap, recording
@@ -48,9 +49,14 @@ class MappingNamespaces:
         self.made: list[int] = []
 
     def of_container(self) -> int:
-        """One with the container's mappings."""
+        """One with the container's mappings, or the one that it joins."""
         if self._given is None:
-            self._given = self.of(self._linux.uid_mappings, self._linux.gid_mappings)
+            paths = [n.path for n in self._linux.namespaces if n.type == "user" and n.path]
+            if paths:
+                self._given = os.open(paths[0], os.O_RDONLY | os.O_CLOEXEC)
+                self.made.append(self._given)
+            else:
+                self._given = self.of(self._linux.uid_mappings, self._linux.gid_mappings)
         return self._given
 
     def of(self, uids: list[IDMapping], gids: list[IDMapping]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
 from cellcrate_runtime.linux import process_title, processes
@@ -17,6 +18,8 @@ __all__ = ["finish"]
 
 _DEFAULT_UMASK = 0o022
 _FAILED = 127
+_FROM_SIGNAL = 128
+_ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 
 
 def finish(
@@ -58,7 +61,7 @@ def finish(
     kept = channel.fd if launch.listener is None else launch.listener
     processes.close_all_but(kept, 3 + launch.preserved)
     if launch.listener is not None:
-        channel.fd = accept_starter(launch.listener)
+        channel.fd = _await_starter(launch.listener)
     channel.wait_for(START)
     if not process.args:
         raise StartError("the configuration has no process: there is no program to start")
@@ -69,13 +72,27 @@ def finish(
         channel.doing = "cannot set process.rlimits"
         limits.set_own_rlimits(process)
     channel.doing = "cannot load the seccomp filter"
-    if rights.no_new_privileges:
-        privileges.load_filter(rights)
+    privileges.load_late_filter(rights)
     channel.doing = "cannot start"
     if init:
         _start_under_reaper(process, channel)
     else:
         _become(process)
+
+
+def _await_starter(listener: int) -> int:
+    """Wait for whoever starts the program; the signals that would end it do so meanwhile, too."""
+
+    def leave(number: int, _frame: object) -> None:
+        os._exit(_FROM_SIGNAL + number)
+
+    for number in _ENDING:
+        # Asked for by name, since the first process of a PID namespace is spared the default.
+        signal.signal(number, leave)
+    processes.block_signals(processes.ALL_SIGNALS & ~sum(1 << n - 1 for n in _ENDING))
+    starter = accept_starter(listener)
+    processes.block_signals(processes.ALL_SIGNALS)
+    return starter
 
 
 def _become(process: Process) -> None:

@@ -16,6 +16,8 @@ class Launch(msgspec.Struct, frozen=True):
             the maker can.
         preserved: How many descriptors, from 3 on, the program inherits.
         keyring: Whether it gets a session keyring of its own.
+        any_cpu: Whether it may run on every CPU of its control group, and not only on those of its
+            maker.
         pivot: Whether its root replaces the host's by pivot_root(2). Where that does not work, as
             on an initial ramdisk, chroot(2) is a weaker wall.
     """
@@ -24,6 +26,7 @@ class Launch(msgspec.Struct, frozen=True):
     listener: int | None = None
     preserved: int = 0
     keyring: bool = True
+    any_cpu: bool = False
     pivot: bool = True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 
@@ -9,7 +10,13 @@ from cellcrate_runtime.linux import recording
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import Process, RLimit
 
-__all__ = ["RLIMITS", "set_oom_score_adj", "set_own_rlimits", "set_rlimits"]
+__all__ = [
+    "RLIMITS",
+    "allow_all_cpus",
+    "set_oom_score_adj",
+    "set_own_rlimits",
+    "set_rlimits",
+]
 
 # asm-generic/resource.h; Python has no name for one of them.
 RLIMITS: dict[str, int] = {
@@ -40,6 +47,15 @@ def set_oom_score_adj(pid: int, process: Process) -> None:
     else:
         if recording.active is not None:
             recording.active.note("write", file=path, value=str(process.oom_score_adj))
+
+
+def allow_all_cpus(pid: int) -> None:
+    """Undo what the maker was confined to, by taskset(1) for one; the control group's CPUs stay.
+
+    Without CAP_SYS_NICE another user's process cannot be changed, and goes on with its maker's.
+    """
+    with contextlib.suppress(PermissionError):
+        os.sched_setaffinity(pid, range(os.sysconf("SC_NPROCESSORS_CONF")))
 
 
 def set_rlimits(pid: int, process: Process) -> None:

@@ -10,15 +10,19 @@ from cellcrate_runtime.linux import mounts, safe_paths
 
 __all__ = ["hide", "make_read_only"]
 
+_NULL = os.makedev(1, 3)  # Documentation/admin-guide/devices.txt
 _NOTHING_IN_IT = mounts.MS_RDONLY | mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
 
 
 def hide(root: int, paths: Iterable[str]) -> None:
-    """Cover files with /dev/null and folders with an empty one; what is not there is skipped."""
+    """Cover files with /dev/null and folders with an empty one; what is not there is skipped.
+
+    It is the container's own /dev/null, if that is one: what it may change of it is not the host's.
+    """
     empty: int | None = None
     for path, place in _existing(root, paths):
         if not stat.S_ISDIR(os.fstat(place).st_mode):
-            _cover(place, mounts.open_tree("/dev/null", clone=True))
+            _cover(place, _nothing(root))
         elif empty is None:
             mounts.mount_here("tmpfs", place, "tmpfs", _NOTHING_IN_IT, "size=0k,nr_inodes=1")
             empty = safe_paths.open_inside(root, path)
@@ -26,6 +30,21 @@ def hide(root: int, paths: Iterable[str]) -> None:
             _cover(place, mounts.open_tree("", at=empty, clone=True))
     if empty is not None:
         os.close(empty)
+
+
+def _nothing(root: int) -> int:
+    """A copy of the mount of the container's /dev/null, or of the host's."""
+    try:
+        found = safe_paths.open_inside(root, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return mounts.open_tree("/dev/null", clone=True)
+    try:
+        status = os.fstat(found)
+        if stat.S_ISCHR(status.st_mode) and status.st_rdev == _NULL:
+            return mounts.open_tree("", at=found, clone=True)
+        return mounts.open_tree("/dev/null", clone=True)
+    finally:
+        os.close(found)
 
 
 def make_read_only(root: int, paths: Iterable[str]) -> None:
@@ -44,7 +63,7 @@ def _cover(place: int, tree: int) -> None:
 
 
 def _existing(root: int, paths: Iterable[str]) -> Iterator[tuple[str, int]]:
-    for path in paths:
+    for path in dict.fromkeys(paths):
         try:
             place = safe_paths.open_inside(root, path)
         except (FileNotFoundError, NotADirectoryError):

@@ -60,6 +60,7 @@ PROPAGATION = {
 }
 
 # Attributes for a mount and all mounts below it: what to set, what to clear.
+# The kernel takes the field of access times as a whole; emptied, it says relatime.
 _RECURSIVE: dict[str, tuple[int, int]] = {
     "rro": (m.ATTR_RDONLY, 0),
     "rrw": (0, m.ATTR_RDONLY),
@@ -74,9 +75,9 @@ _RECURSIVE: dict[str, tuple[int, int]] = {
     "rrelatime": (0, m.ATTR_ATIME),
     "rnorelatime": (m.ATTR_STRICTATIME, m.ATTR_ATIME),
     "rnoatime": (m.ATTR_NOATIME, m.ATTR_ATIME),
-    "ratime": (0, m.ATTR_NOATIME),
+    "ratime": (0, m.ATTR_ATIME),
     "rstrictatime": (m.ATTR_STRICTATIME, m.ATTR_ATIME),
-    "rnostrictatime": (0, m.ATTR_STRICTATIME),
+    "rnostrictatime": (0, m.ATTR_ATIME),
     "rnosymfollow": (m.ATTR_NOSYMFOLLOW, 0),
     "rsymfollow": (0, m.ATTR_NOSYMFOLLOW),
 }

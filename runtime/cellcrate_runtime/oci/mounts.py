@@ -27,6 +27,8 @@ __all__ = ["Outside", "PreparedMount", "is_dev", "perform", "prepare", "prepare_
 # What the kernel mounts only for the owner of a namespace, and where the host has it.
 _TAKEN_FROM_HOST = {"proc": "/proc", "sysfs": "/sys", "mqueue": "/dev/mqueue"}
 
+_ON_FOLDERS_ALONE = ("proc", "sysfs")
+
 
 class Outside(msgspec.Struct):
     """Two places of the host's that this mount namespace has for itself, until it leaves them.
@@ -66,6 +68,12 @@ class PreparedMount(msgspec.Struct):
     is_directory: bool = True
     has_devices: bool = False
 
+    @property
+    def protected_later(self) -> bool:
+        """Whether it is a read-only ``/dev``, in which devices have to be made before."""
+        read_only = bool(self.options.flags & mounts.MS_RDONLY)
+        return read_only and self.mount.type == "tmpfs" and is_dev(self.mount)
+
     def close(self) -> None:
         """Let go of the tree."""
         if self.tree is not None:
@@ -96,7 +104,7 @@ def prepare_dev(
     try:
         prepared.tree = devices.make_folder(
             prepared.options.data,
-            bind_attributes(prepared.options.flags),
+            bind_attributes(prepared.options.flags & ~mounts.MS_RDONLY),
             owner,
             linux.devices,
             list(dict.fromkeys(name for folder, name in places if folder == "/dev")),
@@ -200,9 +208,14 @@ def perform(root: int, prepared: PreparedMount, outside: Outside | None) -> None
     if options.remount:
         _remount(root, mount, options)
         return
+    if prepared.protected_later:
+        writable = options.flags & ~mounts.MS_RDONLY
+        options = msgspec.structs.replace(options, flags=writable)
     if prepared.tree is not None:
         _attach(root, prepared, prepared.tree, outside)
         return
+    if mount.type in _ON_FOLDERS_ALONE:
+        _refuse_link(root, mount)
     place, was_there = _place(root, mount.destination)
     try:
         if mount.type in ("cgroup", "cgroup2"):
@@ -254,6 +267,28 @@ def _set_recursively(root: int, destination: str, options: MountOptions) -> None
         )
     finally:
         os.close(place)
+
+
+def _refuse_link(root: int, mount: Mount) -> None:
+    """Refuse to follow an image to elsewhere with a file system that is looked for at its place.
+
+    Were it at another one, what is to be hidden of it could not be found (CVE-2019-19921).
+    """
+    try:
+        there = safe_paths.open_inside(
+            root, mount.destination.rstrip("/"), os.O_PATH | os.O_NOFOLLOW
+        )
+    except FileNotFoundError:
+        return
+    try:
+        if not stat.S_ISDIR(os.fstat(there).st_mode):
+            raise OCIError(
+                f'filesystem "{mount.type}" must be mounted on ordinary directory, and the image '
+                f"has something else at {mount.destination}",
+                "invalid",
+            )
+    finally:
+        os.close(there)
 
 
 def _place(root: int, destination: str) -> tuple[int, bool]:

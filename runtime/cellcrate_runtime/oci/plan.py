@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
         state: What hooks are told, where there are any that the first process has to do with.
         root_path: Where the root is on the host; such hooks may look for it there, and it is
             mounted there where the container has no mount namespace of its own.
+        makers_mounts: The maker's mount namespace, where the root does not replace the old one.
         launch: How it is made to run; a process that was made before its plan knows only one way.
     """
 
@@ -56,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
     init: bool
     state: State | None = None
     root_path: str = ""
+    makers_mounts: int = 0
     launch: Launch = IN_PROCESS
 
     @property

@@ -13,7 +13,7 @@ from cellcrate_runtime.oci.channel import ProcessEnd
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.spec import Capabilities, Linux, Process
 
-__all__ = ["Privileges", "Tuning", "drop", "load_filter", "prepare"]
+__all__ = ["Privileges", "Tuning", "drop", "load_filter", "load_late_filter", "prepare"]
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -138,6 +138,12 @@ def load_filter(privileges: Privileges) -> None:
     """Load the seccomp filter, if there is one that nobody outside has to answer for."""
     if privileges.filter is not None and not privileges.has_listener:
         seccomp.load(privileges.filter, privileges.filter_flags)
+
+
+def load_late_filter(privileges: Privileges) -> None:
+    """Load the filter that :func:`drop` has left for the last moment, if it has."""
+    if privileges.no_new_privileges:
+        load_filter(privileges)
 
 
 def _load_with_listener(privileges: Privileges, channel: ProcessEnd) -> None:

@@ -12,7 +12,7 @@ from cellcrate_runtime.oci.mount_options import PROPAGATION
 from cellcrate_runtime.oci.mounts import Outside, PreparedMount, is_dev, perform
 from cellcrate_runtime.oci.spec import Linux
 
-__all__ = ["attach_root", "build", "enter", "open_root"]
+__all__ = ["attach_root", "build", "enter", "open_root", "protect_dev"]
 
 
 def open_root(path: str, propagation: str = "") -> int:
@@ -92,6 +92,17 @@ def build(
     masks.hide(root, linux.masked_paths)
     doing("cannot protect linux.readonlyPaths")
     masks.make_read_only(root, linux.readonly_paths)
+
+
+def protect_dev(root: int, prepared: Iterable[PreparedMount]) -> None:
+    """Make ``/dev`` read-only if it is to be, when everything is in it."""
+    for each in prepared:
+        if each.protected_later:
+            place = safe_paths.open_inside(root, each.mount.destination)
+            try:
+                mounts.set_attributes(place, set_=mounts.ATTR_RDONLY)
+            finally:
+                os.close(place)
 
 
 def make_working_directory(root: int, path: str) -> None:

@@ -53,7 +53,9 @@ def hand_over(listener: int, profile: Seccomp, pid: int, state: State) -> None:
             connection.settimeout(_TIMEOUT)
             connection.connect(profile.listener_path)
             sent = socket.send_fds(connection, [document], [listener])
-            connection.sendall(document[sent:])
+            if rest := document[sent:]:  # even of nothing, the kernel asks if there is a reader
+                connection.sendall(rest)
     except OSError as error:
-        what = f"linux.seccomp.listenerPath: cannot reach the agent at {profile.listener_path}"
+        path = profile.listener_path
+        what = f"linux.seccomp.listenerPath: failed to connect with seccomp agent {path}"
         raise OCIError.from_os_error(error, what) from error

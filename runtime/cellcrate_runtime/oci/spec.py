@@ -191,7 +191,7 @@ class Personality(_Document):
 class MemoryPolicy(_Document):
     """Which memory nodes memory is taken from; see set_mempolicy(2)."""
 
-    mode: str
+    mode: str = ""
     nodes: str = ""
     flags: list[str] = []
 
@@ -266,15 +266,28 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode(document: bytes) -> Spec:
-    """Read a ``config.json``.
+    """Read a ``config.json``; a member that is null is as good as none, as Go's JSON has it.
 
     Raises:
         InvalidSpecError: The document is not JSON or has a member of the wrong type.
     """
     try:
-        return _decoder.decode(document)
+        try:
+            return _decoder.decode(document)
+        except msgspec.ValidationError:
+            if b"null" not in document:
+                raise
+            return msgspec.convert(_without_nulls(msgspec.json.decode(document)), Spec)
     except msgspec.DecodeError as error:
         raise InvalidSpecError(f"config.json: {error}") from error
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    return value
 
 
 def encode(spec: Spec) -> bytes:

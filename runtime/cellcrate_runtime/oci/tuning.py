@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import msgspec
 
 from cellcrate_runtime.linux import labels, scheduling
-from cellcrate_runtime.linux.cgroups.machine import parse_list
+from cellcrate_runtime.linux.cgroups.machine import cpus, parse_list
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.privileges import Tuning
 from cellcrate_runtime.oci.spec import CPUAffinity, Linux, Process, Scheduler
@@ -57,7 +57,7 @@ def apply(tuning: Tuning) -> None:
 
 def set_scheduler(pid: int, wanted: Scheduler) -> None:
     """Set the scheduling policy of a process, with its maker's rights."""
-    with _doing("cannot set process.scheduler"):
+    try:
         scheduling.set_policy(
             pid,
             wanted.policy,
@@ -68,6 +68,22 @@ def set_scheduler(pid: int, wanted: Scheduler) -> None:
             deadline=wanted.deadline,
             period=wanted.period,
         )
+    except PermissionError as error:
+        why = (
+            ": process scheduler can't be used together with AllowedCPUs: the deadline of a "
+            "process that may not run on all CPUs cannot be promised (sched_setattr(2)). Leave out "
+            "linux.resources.cpu.cpus"
+            if wanted.policy == "SCHED_DEADLINE" and _is_confined(pid)
+            else ""
+        )
+        raise OCIError.from_os_error(error, f"cannot set process.scheduler{why}") from error
+    except OSError as error:
+        raise OCIError.from_os_error(error, "cannot set process.scheduler") from error
+
+
+def _is_confined(pid: int) -> bool:
+    """Whether a process may not run on every CPU."""
+    return len(os.sched_getaffinity(pid)) < len(cpus())
 
 
 class Outside(msgspec.Struct, frozen=True):

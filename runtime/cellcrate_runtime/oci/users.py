@@ -14,6 +14,7 @@ import msgspec
 
 from cellcrate_runtime.linux import safe_paths
 from cellcrate_runtime.oci.errors import OCIError, UserNotFoundError
+from cellcrate_runtime.oci.programs import environment
 from cellcrate_runtime.oci.spec import Process, User
 
 __all__ = ["complete_environment", "resolve_user"]
@@ -76,8 +77,11 @@ def resolve_user(rootfs: int | str, name: str, additional_groups: Sequence[str] 
 
 
 def complete_environment(root: int, process: Process) -> None:
-    """Add HOME to the environment of a process, from the container's passwd file, if missing."""
-    if any(line.startswith("HOME=") and line != "HOME=" for line in process.env):
+    """Add HOME to the environment of a process, from the container's passwd file.
+
+    It is left alone if it has a value; of several, the last one counts.
+    """
+    if environment(process.env).get("HOME"):
         return
     homes = (account.home for account in _accounts(root) if account.uid == process.user.uid)
     process.env = [*process.env, f"HOME={next(homes, '') or '/'}"]

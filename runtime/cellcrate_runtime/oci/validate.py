@@ -9,6 +9,7 @@ import posixpath
 import re
 
 from cellcrate_runtime.linux import scheduling
+from cellcrate_runtime.linux.cgroups.machine import parse_list
 from cellcrate_runtime.linux.cgroups.resources import DeviceRule
 from cellcrate_runtime.oci import mount_options, sysctls
 from cellcrate_runtime.oci.refusal import HIGHEST_ID, check_list, check_mappings, check_text, refuse
@@ -181,15 +182,22 @@ def _check_tuning(linux: Linux) -> None:
 
 def _check_memory_policy(policy: MemoryPolicy) -> None:
     if policy.mode not in scheduling.MEMORY_MODES:
-        refuse("linux.memoryPolicy.mode", f"{policy.mode!r} is no mode of set_mempolicy(2)")
+        refuse(
+            "linux.memoryPolicy.mode",
+            f"invalid memory policy mode {policy.mode!r}: set_mempolicy(2) has them",
+        )
     for flag in policy.flags:
         if flag not in scheduling.MEMORY_FLAGS:
-            refuse("linux.memoryPolicy.flags", f"{flag!r} is no flag of set_mempolicy(2)")
-    check_list("linux.memoryPolicy.nodes", policy.nodes)
+            refuse(
+                "linux.memoryPolicy.flags",
+                f"invalid memory policy flag {flag!r}: set_mempolicy(2) has them",
+            )
+    check_list("linux.memoryPolicy.nodes: invalid memory policy nodes", policy.nodes)
     if policy.nodes and policy.mode in ("MPOL_DEFAULT", "MPOL_LOCAL"):
-        refuse("linux.memoryPolicy.nodes", f"{policy.mode} takes none")
+        number = len(parse_list(policy.nodes))
+        refuse("linux.memoryPolicy", f"{policy.mode}: mode requires 0 nodes but got {number}")
     if not policy.nodes and policy.mode not in ("MPOL_DEFAULT", "MPOL_LOCAL", "MPOL_PREFERRED"):
-        refuse("linux.memoryPolicy.nodes", f"{policy.mode} needs some")
+        refuse("linux.memoryPolicy", f"{policy.mode}: mode requires nodes but got none")
 
 
 def _check_net_device(name: str, device: NetDevice, types: set[str]) -> None:

@@ -90,17 +90,14 @@ def _ungranted(sets: Capabilities) -> Iterator[str]:
                     f"process.capabilities.{name}: {capability!r} is no capability, and left out; "
                     "see capabilities(7)"
                 )
-    for outer, inner in (
-        ("permitted", "effective"),
-        ("permitted", "ambient"),
-        ("inheritable", "ambient"),
-    ):
-        beyond = set(getattr(sets, inner)) - set(getattr(sets, outer))
-        if beyond:
-            names = ", ".join(sorted(beyond))
-            yield (
-                f"process.capabilities.{inner}: {names} is not among the {outer} ones, and left out"
-            )
+    if beyond := set(sets.effective) - set(sets.permitted):
+        names = ", ".join(sorted(beyond))
+        yield f"process.capabilities.effective: {names} is not among the permitted ones"
+    for capability in sets.ambient:
+        lacking = [n for n in ("permitted", "inheritable") if capability not in getattr(sets, n)]
+        if lacking:
+            names = " or ".join(lacking)
+            yield f"can't raise ambient capability {capability}: it is not among the {names} ones"
 
 
 def _check_scheduler(scheduler: Scheduler) -> None:

@@ -190,7 +190,7 @@ class Cgroup:
             if directory is not None and not os.path.exists(f"{directory}/{name}"):
                 self._hand_down(controller)
             if directory is None or not os.path.exists(f"{directory}/{name}"):
-                raise hierarchy().unavailable(controller)
+                raise hierarchy().without_file(name)
             try:
                 for line in value.splitlines() or [""]:
                     files.write(directory, name, line)

@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from . import files
-from .errors import ControllerUnavailableError
+from .errors import CgroupError, ControllerUnavailableError
 
 __all__ = [
     "LEAF",
@@ -115,6 +115,17 @@ class Hierarchy(msgspec.Struct, frozen=True):
             controller,
             reason,
             "Start the engine as root, or the container without limits.",
+        )
+
+    def without_file(self, name: str) -> CgroupError:
+        """Say why there is no such control file in the v2 tree."""
+        controller = name.partition(".")[0]
+        place = self.controllers.get(controller)
+        if place is None or place.version == 2:
+            return self.unavailable(controller)
+        return CgroupError(
+            f"invalid configuration: unified: {name} is a setting of cgroup v2, and this machine "
+            f"has the {controller} controller in cgroup v1."
         )
 
 

@@ -124,8 +124,8 @@ def _add_rules(result: Filter, profile: Seccomp, default: int) -> None:
         for name in rule.names:
             if rule.action == "SCMP_ACT_NOTIFY" and name in _OF_THE_RUNTIME:
                 raise InvalidProfileError(
-                    f"SCMP_ACT_NOTIFY cannot be used for {name}: the runtime needs it to hand the "
-                    "filter's descriptor over."
+                    f"SCMP_ACT_NOTIFY cannot be used for the {name} syscall: the runtime needs it "
+                    "to hand the filter's descriptor over."
                 )
             number = resolve(name, native)
             if number is None:

@@ -69,7 +69,8 @@ def run_command(given: Sequence[str]) -> int:
 
 def _call(name: str, command: Command, rest: Sequence[str], settings: Settings) -> int:
     if command.options is None:
-        arguments = Arguments({}, list(rest))
+        asks_for_help = not {"-h", "--help"}.isdisjoint(rest)
+        arguments = Arguments({"help": ["true"]} if asks_for_help else {}, list(rest))
     else:
         known = command.options + " help,h"
         arguments = parse(rest, known, stop_at_word=command.takes_program)
@@ -116,19 +117,20 @@ def _print_version() -> int:
 
 
 def _print_help() -> int:
-    print(f"{_NAME}: run containers by the OCI runtime specification\n")
-    print(f"usage: {_NAME} [OPTION...] COMMAND [OPTION...] [WORD...]\n\ncommands:")
+    print(f"NAME:\n   {_NAME} - Open Container Initiative runtime\n")
+    print(f"USAGE:\n   {_NAME} [OPTION...] COMMAND [OPTION...] [WORD...]\n\nCOMMANDS:")
     for name, command in COMMANDS.items():
-        print(f"  {name:12}{command.summary}")
-    print("\noptions:")
+        print(f"   {name:12}{command.summary}")
+    print("\nOPTIONS:")
     _print_options(GLOBAL)
     return 0
 
 
 def _print_command_help(name: str, command: Command) -> int:
-    print(f"{_usage(name, command)}\n\n{command.summary}")
+    print(f"NAME:\n   {_NAME} {name} - {command.summary}\n")
+    print(f"USAGE:\n   {_usage(name, command)}")
     if command.options:
-        print("\noptions:")
+        print("\nOPTIONS:")
         _print_options(command.options)
     return 0
 
@@ -142,4 +144,4 @@ def _print_options(options: str) -> None:
     for option in options.split():
         long, *short = option.removesuffix("=").split(",")
         names = ", ".join([f"--{long}", *(f"-{name}" for name in short)])
-        print(f"  {names}{' VALUE' if option.endswith('=') else ''}")
+        print(f"   {names}{' VALUE' if option.endswith('=') else ''}")

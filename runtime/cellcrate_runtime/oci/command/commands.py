@@ -10,8 +10,8 @@ GLOBAL = (
 )
 
 _MAKING = (
-    "bundle,b= config,f= console-socket= pid-file= preserve-fds= no-pivot no-new-keyring "
-    "no-subreaper "
+    "bundle,b= config,f= console-socket= pidfd-socket= pid-file= preserve-fds= no-pivot "
+    "no-new-keyring no-subreaper "
 )
 _LIMITS = (
     "resources,r= blkio-weight= cpu-period= cpu-quota= cpu-burst= cpu-share= cpu-rt-period= "
@@ -93,8 +93,8 @@ COMMANDS = {
         "execute:execute",
         "run one more program in a container",
         "CONTAINER [COMMAND] [ARGUMENT...]",
-        "console-socket= cwd= env,e= tty,t user,u= additional-gids,g= process,p= detach,d "
-        "pid-file= process-label= apparmor= no-new-privs cap,c= preserve-fds= cgroup= "
+        "console-socket= pidfd-socket= cwd= env,e= tty,t user,u= additional-gids,g= process,p= "
+        "detach,d pid-file= process-label= apparmor= no-new-privs cap,c= preserve-fds= cgroup= "
         "ignore-paused no-subreaper",
         makes_process=True,
         takes_program=True,

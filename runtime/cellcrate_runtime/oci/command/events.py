@@ -8,7 +8,10 @@ import sys
 import time
 from typing import Any
 
+import msgspec
+
 from cellcrate_runtime.linux.cgroups import BlkioEntry, Cgroup, CgroupNotFoundError, CgroupStats
+from cellcrate_runtime.linux.cgroups.pressure import Pressure
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.groups import need_group
@@ -30,12 +33,12 @@ def events(settings: Settings, arguments: Arguments) -> None:
         raise CommandError(f"container with id {folder.id} is not running")
     group = need_group(record)
     if arguments.has("stats"):
-        _print("stats", folder.id, _members(group.stats()))
+        _print("stats", folder.id, _members(group.stats(), group.pressure()))
         return
     kills = group.oom_kills()
     while status_of(folder, record) != "stopped":
         try:
-            _print("stats", folder.id, _members(group.stats()))
+            _print("stats", folder.id, _members(group.stats(), group.pressure()))
             kills = _wait(folder.id, group, kills, interval)
         except (CgroupNotFoundError, BrokenPipeError):
             return
@@ -74,12 +77,14 @@ def _seconds(text: str) -> float:
 
 
 def _print(type_: str, container_id: str, data: dict[str, Any] | None) -> None:
-    document = {"type": type_, "id": container_id}
-    print(json.dumps(document if data is None else document | {"data": data}))
+    document: dict[str, Any] = {"type": type_, "id": container_id}
+    if data is not None:
+        document["data"] = data
+    print(json.dumps(document, separators=(",", ":")))
     sys.stdout.flush()
 
 
-def _members(stats: CgroupStats) -> dict[str, Any]:
+def _members(stats: CgroupStats, pressure: dict[str, Pressure] | None) -> dict[str, Any]:
     """The members that runc's have; a controller that is not there has none."""
     members: dict[str, Any] = {}
     if (cpu := stats.cpu) is not None:
@@ -114,6 +119,9 @@ def _members(stats: CgroupStats) -> dict[str, Any]:
         "ioServiceBytesRecursive": [_entry(each) for each in stats.io_bytes],
         "ioServicedRecursive": [_entry(each) for each in stats.io_operations],
     }
+    for resource, member in (("cpu", "cpu"), ("memory", "memory"), ("io", "blkio")):
+        if pressure is not None and member in members:
+            members[member]["psi"] = msgspec.to_builtins(pressure[resource])
     return members
 
 

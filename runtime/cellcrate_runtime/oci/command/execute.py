@@ -13,20 +13,20 @@ from cellcrate_runtime.oci.command.descriptors import preserved_by
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.foreground import accompany, stop_accompanying
 from cellcrate_runtime.oci.command.later_hooks import state_of
-from cellcrate_runtime.oci.command.making import STDIO, write_pid_file
+from cellcrate_runtime.oci.command.making import STDIO, note_filter, write_pid_file
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import status_of
 from cellcrate_runtime.oci.command.store import FILTERS, Folder
 from cellcrate_runtime.oci.command.sub_groups import group_to_join
 from cellcrate_runtime.oci.container import Launch
-from cellcrate_runtime.oci.spec import Capabilities, Process, Spec, User
+from cellcrate_runtime.oci.spec import Capabilities, Linux, Process, Spec, User
 
 __all__ = ["execute"]
 
 
 def execute(settings: Settings, arguments: Arguments) -> int:
     """Run it: the program's exit status, or 0 of a detached one."""
-    launch = Launch(outlives_maker=True, preserved=preserved_by(arguments))
+    launch = Launch(outlives_maker=True, any_cpu=True, preserved=preserved_by(arguments))
     folder = Folder(settings.root, arguments.id)
     record = folder.load()
     status = status_of(folder, record)
@@ -52,9 +52,12 @@ def execute(settings: Settings, arguments: Arguments) -> int:
         launch=launch,
         state=state_of(record, "running"),
     )
+    note_filter(settings.reporter, spec.linux or Linux())
+    settings.reporter.note(f"process: {made.pid}, waiting for its start")
     try:
         if made.console is not None and socket:
             console_socket.send_console(socket, made.console)
+        console_socket.send_process(arguments.text("pidfd-socket"), made.pidfd)
         write_pid_file(arguments, made.pid)
         if not detached:
             return accompany(made)
@@ -97,6 +100,9 @@ def _with_more(sets: Capabilities | None, names: list[str]) -> Capabilities:
         for held in (sets.bounding, sets.effective, sets.permitted):
             if name not in held:
                 held.append(name)
+        # The kernel keeps ambient capabilities among the inheritable ones.
+        if name in sets.inheritable and name not in sets.ambient:
+            sets.ambient.append(name)
     return sets
 
 

@@ -42,6 +42,8 @@ def accompany(process: InitProcess, after_start: Callable[[], None] = lambda: No
             process.start()
             after_start()
         else:
+            # Whoever reads this program's output has a terminal, or none: both take newlines alone.
+            terminals.keep_newlines(process.console)
             with _raw_terminal():
                 _follow_size(process.console)
                 process.start()

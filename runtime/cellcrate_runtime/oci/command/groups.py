@@ -7,6 +7,7 @@ import os
 from cellcrate_runtime.linux import namespaces
 from cellcrate_runtime.linux.cgroups import (
     Cgroup,
+    CgroupBusyError,
     CgroupError,
     CgroupNotFoundError,
     Hierarchy,
@@ -25,9 +26,6 @@ from cellcrate_runtime.oci.spec import Linux, Spec
 
 __all__ = ["group_of", "make_group", "need_group", "trees_of"]
 
-# Callers look into the trees of cgroup v1 themselves: podman and containerd count time with it.
-_READ_BY_CALLERS = ("cpuacct",)
-
 
 def make_group(settings: Settings, spec: Spec, container_id: str) -> Cgroup | None:
     """Make a container's group; None for an ordinary user who may not, and asks for no limit.
@@ -43,12 +41,38 @@ def make_group(settings: Settings, spec: Spec, container_id: str) -> Cgroup | No
     if settings.cgroup_manager == "systemd":
         return _plan_scope(spec, linux, resources, container_id)
     path = os.path.normpath("/" + (linux.cgroups_path or container_id).lstrip("/"))
+    _refuse_frozen(path)
     try:
-        return Cgroup.create(path, resources, _READ_BY_CALLERS)
+        return Cgroup.create(path, resources, _of_v1())
+    except CgroupBusyError as error:
+        raise CommandError(f"container's cgroup is not empty: {error}") from error
     except CgroupError:
         if _is_users() and not controllers_for(resources) and not resources.unified:
             return None
         raise
+
+
+def _of_v1() -> list[str]:
+    """The controllers with a tree of their own.
+
+    In one that the container had no group in, its processes would stay in their maker's, and so
+    would a cgroup namespace and what is mounted of the tree. Callers look into the trees, too:
+    podman and containerd count time with cpuacct.
+    """
+    return [name for name, place in hierarchy().controllers.items() if place.version == 1]
+
+
+def _refuse_frozen(path: str) -> None:
+    """Refuse a group that somebody has frozen, in which nothing would ever begin."""
+    try:
+        found = Cgroup.open(path)
+    except CgroupNotFoundError:
+        return
+    if found.frozen:
+        raise CommandError(
+            f"container's cgroup unexpectedly frozen: {path}; thaw it, or name another one in "
+            "linux.cgroupsPath"
+        )
 
 
 def _plan_scope(spec: Spec, linux: Linux, resources: Resources, container_id: str) -> Cgroup:

@@ -25,12 +25,12 @@ def kill(settings: Settings, arguments: Arguments) -> None:
     if arguments.has("all"):
         _send_to_all(record, number)
         return
-    if status_of(folder, record) == "stopped":
-        raise CommandError(_NOT_RUNNING)
-    if number == signal.SIGKILL and not record.own_processes:
-        # Its first process is nothing special in somebody else's PID namespace: all have to go.
-        _send_to_all(record, number)
-    elif not send(record, number):
+    if number == signal.SIGKILL and not record.own_processes and record.directories:
+        # Its first process is nothing special in somebody else's PID namespace: all have to go,
+        # and others may be there when the first has ended.
+        if not _send_to_all(record, number):
+            raise CommandError(_NOT_RUNNING)
+    elif status_of(folder, record) == "stopped" or not send(record, number):
         raise CommandError(_NOT_RUNNING)
 
 
@@ -45,17 +45,20 @@ def _number(name: str) -> int:
     return int(found)
 
 
-def _send_to_all(record: Record, number: int) -> None:
+def _send_to_all(record: Record, number: int) -> bool:
+    """Send a signal to all processes; False if there are none."""
     from cellcrate_runtime.oci.command.groups import group_of
 
     group = group_of(record)
     if group is None:
-        send(record, number)
-    elif number == signal.SIGKILL:
+        return send(record, number)
+    pids = group.procs()
+    if number == signal.SIGKILL:
         group.kill()
     else:
-        for pid in group.procs():
+        for pid in pids:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
+    return bool(pids)

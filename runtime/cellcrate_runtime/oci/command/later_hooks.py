@@ -25,7 +25,7 @@ def run_poststart(folder: Folder, record: Record) -> None:
         OCIError: One failed.
     """
     try:
-        hooks.run(read_hooks(folder).poststart, state_of(record, "running"))
+        hooks.run("poststart", read_hooks(folder).poststart, state_of(record, "running"))
     except BaseException:
         send(record, signal.SIGKILL)
         raise
@@ -33,8 +33,8 @@ def run_poststart(folder: Folder, record: Record) -> None:
 
 def run_poststop(wanted: Hooks, record: Record, reporter: Reporter) -> None:
     """Run those for a container that is gone; nothing is left that a failure could keep from it."""
-    for failure in hooks.run_each(wanted.poststop, state_of(record, "stopped")):
-        reporter.warn(f"poststop: {failure}")
+    for failure in hooks.run_each("poststop", wanted.poststop, state_of(record, "stopped")):
+        reporter.warn(str(failure))
 
 
 def read_hooks(folder: Folder) -> Hooks:

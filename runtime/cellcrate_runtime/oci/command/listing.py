@@ -23,11 +23,13 @@ def list_all(settings: Settings, arguments: Arguments) -> None:
     form = arguments.text("format", "table")
     if form not in ("table", "json"):
         raise UsageError(f"invalid format option: {form!r} is neither table nor json")
+    if settings.root_is_given and not os.path.isdir(settings.root):
+        raise CommandError(f"--root: {settings.root}: no such directory")
     found = [each for each in map(_described, folders(settings.root)) if each is not None]
     if arguments.has("quiet"):
         print("".join(f"{each['id']}\n" for each in found), end="")
     elif form == "json":
-        print(json.dumps(found))
+        print(json.dumps(found, separators=(",", ":")))
     else:
         _print_table([_COLUMNS, *map(_row, found)])
 

@@ -21,6 +21,7 @@ from cellcrate_runtime.oci.command.descriptors import preserved_by, tell_of_sock
 from cellcrate_runtime.oci.command.errors import CommandError
 from cellcrate_runtime.oci.command.groups import make_group
 from cellcrate_runtime.oci.command.record import Record
+from cellcrate_runtime.oci.command.reporting import Reporter
 from cellcrate_runtime.oci.command.settings import Settings
 from cellcrate_runtime.oci.command.status import read_start_time
 from cellcrate_runtime.oci.command.store import FILTERS, Folder
@@ -28,7 +29,7 @@ from cellcrate_runtime.oci.container import InitProcess, Launch, Stdio
 from cellcrate_runtime.oci.spec import Linux, Spec
 from cellcrate_runtime.oci.state import State
 
-__all__ = ["Made", "make_container", "write_pid_file"]
+__all__ = ["Made", "make_container", "note_filter", "write_pid_file"]
 
 STDIO = Stdio(0, 1, 2)
 
@@ -61,6 +62,7 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
     """
     launch = Launch(
         outlives_maker=True,
+        any_cpu=True,
         preserved=preserved_by(arguments),
         keyring=not arguments.has("no-new-keyring"),
         pivot=not arguments.has("no-pivot"),
@@ -104,6 +106,8 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
             console_socket.send_console(arguments.text("console-socket"), process.console)
         if group is not None:
             group.find_by(process.pid)
+        console_socket.send_process(arguments.text("pidfd-socket"), process.pidfd)
+        _note_what_was_made(settings.reporter, bundle, process, group)
         record = _record(folder, bundle, process, group)
         with open(f"{folder.path}/config.json", "wb") as file:
             file.write(bundle.document)
@@ -113,6 +117,26 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
         if listener is not None:
             listener.close()
         return Made(folder, bundle, record, process)
+
+
+def _note_what_was_made(
+    reporter: Reporter, bundle: Bundle, process: InitProcess, group: Cgroup | None
+) -> None:
+    """Tell who looks for an error what the container consists of."""
+    if not reporter.debug:
+        return
+    reporter.note(f"root file system: {bundle.rootfs}")
+    reporter.note(f"control group: {group.path if group is not None else 'none'}")
+    note_filter(reporter, bundle.spec.linux or Linux())
+    reporter.note(f"first process: {process.pid}, waiting for its start")
+
+
+def note_filter(reporter: Reporter, linux: Linux) -> None:
+    """Tell with which flags of seccomp(2) the filter is loaded, if there is one."""
+    if reporter.debug and linux.seccomp is not None:
+        from cellcrate_runtime.linux import seccomp
+
+        reporter.note(f"seccomp filter flags: {seccomp.flags(linux.seccomp)}")
 
 
 def _listen(folder: Folder) -> socket.socket:

@@ -9,7 +9,6 @@ from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.groups import need_group
 from cellcrate_runtime.oci.command.settings import Settings
-from cellcrate_runtime.oci.command.status import status_of
 from cellcrate_runtime.oci.command.store import Folder
 
 __all__ = ["ps"]
@@ -22,11 +21,9 @@ def ps(settings: Settings, arguments: Arguments) -> None:
         raise UsageError(f"invalid format option: {form!r} is neither table nor json")
     folder = Folder(settings.root, arguments.id)
     record = folder.load()
-    if status_of(folder, record) == "stopped":
-        raise CommandError("container not running")
     pids = sorted(need_group(record).procs())
     if form == "json":
-        print(json.dumps(pids))
+        print(json.dumps(pids, separators=(",", ":")))
     else:
         print(_lines(arguments.words[1:] or ["-ef"], set(pids)))
 

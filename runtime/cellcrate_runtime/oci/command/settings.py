@@ -16,10 +16,13 @@ _MANAGERS = ("cgroupfs", "systemd", "disabled")
 class Settings:
     """Where the state is, how control groups are made, and who is told of errors."""
 
-    __slots__ = ("cgroup_manager", "reporter", "root")
+    __slots__ = ("cgroup_manager", "reporter", "root", "root_is_given")
 
-    def __init__(self, root: str, cgroup_manager: str, reporter: Reporter) -> None:
+    def __init__(
+        self, root: str, cgroup_manager: str, reporter: Reporter, *, root_is_given: bool = False
+    ) -> None:
         self.root = root
+        self.root_is_given = root_is_given
         self.cgroup_manager = cgroup_manager
         self.reporter = reporter
 
@@ -31,8 +34,9 @@ class Settings:
             raise UsageError(f"--cgroup-manager: {manager!r} is none of {', '.join(_MANAGERS)}")
         if options.has("systemd-cgroup"):
             manager = "systemd"
-        root = options.text("root") or _default_root()
-        return cls(os.path.abspath(root), manager, reporter)
+        given = options.text("root")
+        root = os.path.abspath(given or _default_root())
+        return cls(root, manager, reporter, root_is_given=bool(given))
 
 
 def _default_root() -> str:

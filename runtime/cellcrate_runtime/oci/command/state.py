@@ -9,6 +9,8 @@ from cellcrate_runtime.oci.command.store import Folder
 
 __all__ = ["describe", "state"]
 
+_LINES_BEFORE = 3  # what changes comes where runc has it: after a brace, ociVersion and id
+
 
 def state(settings: Settings, arguments: Arguments) -> None:
     """Print it as JSON."""
@@ -20,5 +22,5 @@ def describe(folder: Folder) -> str:
     record = folder.load()
     status = status_of(folder, record)
     pid = 0 if status == "stopped" else record.pid
-    beginning = record.described.removesuffix("\n}")
-    return f'{beginning},\n  "pid": {pid},\n  "status": "{status}"\n}}'
+    *beginning, rest = record.described.split("\n", _LINES_BEFORE)
+    return "\n".join([*beginning, f'  "pid": {pid},', f'  "status": "{status}",', rest])

@@ -43,7 +43,7 @@ def spec(_settings: Settings, arguments: Arguments) -> None:
 
 def _document(*, rootless: bool) -> dict[str, Any]:
     return {
-        "ociVersion": "1.2.0",
+        "ociVersion": "1.3.0",
         "process": {
             "terminal": True,
             "user": {"uid": 0, "gid": 0},
@@ -90,7 +90,10 @@ def _mount(destination: str, type_: str, options: list[str], source: str = "") -
 
 
 def _linux(*, rootless: bool) -> dict[str, Any]:
-    kinds = ["pid", "network", "ipc", "uts", "mount", "cgroup"]
+    kinds = ["pid", "network", "ipc", "uts", "mount"]
+    if not os.path.isdir("/sys/fs/cgroup/memory"):
+        # Beside cgroup v1 it hides where a container is from tools that look for it there.
+        kinds.append("cgroup")
     linux: dict[str, Any] = {"maskedPaths": _MASKED, "readonlyPaths": _READ_ONLY}
     if rootless:
         kinds.append("user")

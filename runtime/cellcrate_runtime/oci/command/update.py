@@ -6,7 +6,8 @@ import sys
 
 import msgspec
 
-from cellcrate_runtime.linux.cgroups import Resources, check
+from cellcrate_runtime.linux.cgroups import Cgroup, Hierarchy, Resources, check
+from cellcrate_runtime.linux.cgroups.check import Problem
 from cellcrate_runtime.linux.cgroups.resources import CPU, BlockIO, Memory, Pids
 from cellcrate_runtime.oci.command.arguments import Arguments
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
@@ -32,11 +33,26 @@ def update(settings: Settings, arguments: Arguments) -> None:
         if status_of(folder, record) == "stopped":
             raise CommandError("container not running")
         group = need_group(record)
-        if problems := check(resources, trees_of(group)):
+        _complete(resources, group)
+        if problems := _problems(resources, trees_of(group)):
             raise CommandError("; ".join(f"{each.member}: {each.message}" for each in problems))
         group.apply(resources)
         record.directories = group.directories  # a new limit may have needed one more
         folder.save(record)
+
+
+def _complete(resources: Resources, group: Cgroup) -> None:
+    """Add the limit of memory that is set, where one of memory and swap together is to be."""
+    memory = resources.memory
+    if memory is not None and memory.limit is None and (memory.swap or 0) > 0:
+        present = group.stats().memory
+        memory.limit = present.limit if present is not None else None
+
+
+def _problems(resources: Resources, trees: Hierarchy) -> list[Problem]:
+    """What is wrong with the limits; what depends on one that stays as it is, the kernel says."""
+    keeps_period = resources.cpu is not None and resources.cpu.period is None
+    return [p for p in check(resources, trees) if not (keeps_period and p.member == "cpu.quota")]
 
 
 def _resources(arguments: Arguments) -> Resources:

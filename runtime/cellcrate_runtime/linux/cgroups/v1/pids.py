@@ -16,7 +16,8 @@ def apply(directory: str, resources: Resources) -> None:
     """Write the limit, where one is asked for."""
     if resources.pids is not None and resources.pids.limit is not None:
         limit = resources.pids.limit
-        files.write(directory, "pids.max", limit if limit >= 0 else "max")
+        # To a container, whose first task is there already, 0 and 1 are the same; systemd has no 0.
+        files.write(directory, "pids.max", max(limit, 1) if limit >= 0 else "max")
 
 
 def read(directory: str, stats: CgroupStats) -> None:
