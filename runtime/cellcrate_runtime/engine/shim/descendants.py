@@ -23,12 +23,11 @@ def become_subreaper() -> None:
 
 
 def adopt(known: Callable[[], Collection[int]]) -> None:
-    """Become the parent of the container's orphans, and reap them as they end.
+    """Reap the container's orphans as they end; :func:`become_subreaper` made them ours.
 
     Args:
         known: The children that somebody else waits for.
     """
-    become_subreaper()
 
     def reap(_number: int, _frame: object) -> None:
         for pid in _children().difference(known()):

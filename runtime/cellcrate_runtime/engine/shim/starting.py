@@ -15,7 +15,7 @@ import msgspec
 
 from cellcrate_runtime.engine import root_file_system
 from cellcrate_runtime.engine.protocol import FailureKind, Launch
-from cellcrate_runtime.engine.shim import run_folder
+from cellcrate_runtime.engine.shim import descendants, run_folder
 from cellcrate_runtime.engine.shim.json_log import JsonLog
 from cellcrate_runtime.engine.shim.process import Process
 from cellcrate_runtime.engine.shim.ready import Ready
@@ -180,6 +180,9 @@ def _take_steps(
 
     process, streams = _create(request, make, undo)
     at.now("starting the program", "internal")
+    if not has_own(config, "pid"):
+        # Before it can leave orphans: later ones would be somebody else's, and outlive it.
+        descendants.become_subreaper()
     process.start()
     return Container(request, config, lock, cgroup, foreign, process, streams, log, time.time_ns())
 
