@@ -17,6 +17,7 @@ from cellcrate_runtime.engine.api.types import (
     HealthConfig,
     HostConfig,
 )
+from cellcrate_runtime.engine.bundles import user_namespace_of
 from cellcrate_runtime.engine.container import Container, Definition
 from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
 from cellcrate_runtime.engine.etc_files import check_extra_hosts
@@ -37,6 +38,7 @@ from cellcrate_runtime.engine.restarting import check_policy
 from cellcrate_runtime.engine.runtimes import EMBEDDED
 from cellcrate_runtime.engine.signals import parse_signal
 from cellcrate_runtime.images import Execution, Image
+from cellcrate_runtime.oci.spec import IDMapping
 
 if TYPE_CHECKING:
     from cellcrate_runtime.engine.core import Engine
@@ -85,7 +87,10 @@ async def create(
         host_config=host,
         mounts=mount_points(wanted),
     )
-    _try_out(engine, definition, modes, wanted)
+    users = user_namespace_of(engine, definition, modes)
+    definition.shift = engine.identity.shift(host) if users is definition else users.shift
+    mappings = engine.identity.mappings(users.host_config, definition.shift)
+    _try_out(engine, definition, modes, mappings)
     engine.containers.reserve(name, container_id)
     try:
         container = await asyncio.to_thread(_make, engine, definition, image)
@@ -96,7 +101,20 @@ async def create(
     engine.containers.add(container)
     engine.owners.watch(container)
     engine.publish(container, "create")
-    return container, _warnings(engine, host)
+    foreign = wanted if mappings else []
+    return container, [*_warnings(engine, host), *_of_foreign_owners(engine, foreign)]
+
+
+def _of_foreign_owners(engine: Engine, wanted: list[Volume]) -> list[str]:
+    """Warn of bind mounts in a user namespace whose owners nothing can translate to its users."""
+    return [
+        f"The owners of the files in {volume.source} cannot be translated, because its file system "
+        "has no id-mapped mounts (mount_setattr(2)): they belong to nobody in the container, whose "
+        "users, root included, may do there only what everybody may. With --userns host its root "
+        "is the host's and may do everything."
+        for volume in wanted
+        if volume.kind == "bind" and not engine.identity.can_translate(volume.source)
+    ]
 
 
 def _warnings(engine: Engine, host: HostConfig) -> list[str]:
@@ -106,6 +124,11 @@ def _warnings(engine: Engine, host: HostConfig) -> list[str]:
         found.append(
             "The container shares the host's processes (--pid host), so it has no user namespace "
             "of its own: its root is the host's root."
+        )
+    if engine.identity.lacks_remapping(host):
+        found.append(
+            f"The container has no user namespace of its own, because "
+            f"{engine.identity.remapping.reason}: its root is the host's root."
         )
     lowest = lowest_oom_score_adj()
     if host.oom_score_adj < lowest:
@@ -133,13 +156,10 @@ def _force_to_disk(engine: Engine, container: Container) -> asyncio.Future[None]
     return writing
 
 
-def _try_out(engine: Engine, definition: Definition, modes: Modes, wanted: list[Volume]) -> None:
+def _try_out(
+    engine: Engine, definition: Definition, modes: Modes, mappings: list[IDMapping]
+) -> None:
     """Build the container's document once, for the errors in it."""
-    mappings = engine.identity.mappings(definition.host_config)
-    if mappings:
-        for volume in wanted:
-            if volume.kind == "bind":
-                engine.identity.check_source(volume.source)
     around = Surroundings(
         rootfs="/", cgroup="/", id_mappings=mappings, rootless=engine.identity.rootless
     )
