@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +21,7 @@ import pytest
 
 from cellcrate_runtime.images import Image, ImageStore, shifted_layers
 from cellcrate_runtime.images.shifted_copy import Copied, copy_shifted
+from cellcrate_runtime.linux import idmap
 from cellcrate_runtime.linux.idmap import IDRange
 from images.handmade import AddImage, Entry, folder
 
@@ -29,7 +33,8 @@ pytestmark = [
 IDS = IDRange(0, 1_000_000, 65536)
 OTHER_IDS = IDRange(0, 2_000_000, 65536)
 NOBODY = 65534
-CAPABILITY = struct.pack("<5I", 0x0200_0001, 1 << 13, 0, 0, 0)  # cap_net_raw=ep
+NET_RAW = 13  # linux/capability.h
+CAPABILITY = struct.pack("<5I", 0x0200_0001, 1 << NET_RAW, 0, 0, 0)  # cap_net_raw=ep
 
 
 @pytest.fixture
@@ -179,7 +184,7 @@ def test_attributes(layer: Path) -> None:
     copy, _ = shifted(layer)
     assert os.getxattr(copy / "program", "user.mine") == b"1"
     assert os.getxattr(copy / "program", "security.capability") == struct.pack(
-        "<6I", 0x0300_0001, 1 << 13, 0, 0, 0, IDS.outside
+        "<6I", 0x0300_0001, 1 << NET_RAW, 0, 0, 0, IDS.outside
     )
     moved = acl.replace(struct.pack("<I", 1000), struct.pack("<I", IDS.outside + 1000))
     assert os.getxattr(copy / "program", "system.posix_acl_access") == moved
@@ -188,6 +193,32 @@ def test_attributes(layer: Path) -> None:
     # What was in the folder before the list was set has not inherited it.
     assert "system.posix_acl_access" not in os.listxattr(copy / "folder" / "file")
     assert stat.S_IMODE((copy / "folder" / "file").stat().st_mode) == 0o644
+
+
+def test_a_capability_counts_in_the_namespace_alone() -> None:
+    with tempfile.TemporaryDirectory() as place:  # which everybody can reach, unlike pytest's
+        os.chmod(place, 0o755)
+        layer = Path(place) / "layer"
+        layer.mkdir()
+        shutil.copy("/usr/bin/cat", layer / "cat")
+        os.setxattr(layer / "cat", "security.capability", CAPABILITY)
+        copy, _ = shifted(layer)
+        users = idmap.make_user_namespace([IDS], [IDS])
+        try:
+            enter = ["nsenter", f"--user=/proc/self/fd/{users}"]
+            assert effective(layer / "cat", users) == 1 << NET_RAW
+            assert effective(copy / "cat", users, enter) == 1 << NET_RAW
+            assert effective(copy / "cat", users) == 0
+        finally:
+            os.close(users)
+
+
+def effective(program: Path, users: int, enter: Sequence[str] = ()) -> int:
+    """The capabilities that `cat` gets when an ordinary user executes it."""
+    as_somebody = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
+    command = [*enter, *as_somebody, program, "/proc/self/status"]
+    said = subprocess.run(command, pass_fds=[users], stdout=subprocess.PIPE, check=True).stdout
+    return next(int(line.split()[1], 16) for line in said.splitlines() if b"CapEff" in line)
 
 
 def test_folders_that_lie_deep(layer: Path) -> None:

@@ -128,7 +128,7 @@ def _warnings(engine: Engine, host: HostConfig) -> list[str]:
     if engine.identity.lacks_remapping(host):
         found.append(
             f"The container has no user namespace of its own, because "
-            f"{engine.identity.remapping.reason}: its root is the host's root."
+            f"{engine.identity.remapping.reason}: its root is root outside, too."
         )
     lowest = lowest_oom_score_adj()
     if host.oom_score_adj < lowest:

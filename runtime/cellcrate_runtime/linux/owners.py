@@ -45,10 +45,9 @@ def moved_id(inside: int, ids: IDRange, kind: str = "uid") -> int:
 
 
 def moved_capability(value: bytes, ids: IDRange) -> bytes | None:
-    """The value of ``security.capability`` that gives a program the same in the namespace.
+    """The value of ``security.capability`` that gives a program the same in the namespace alone.
 
-    Without the id of a namespace's root it would count for the machine's root only, and inside it
-    would not count at all.
+    Without the id of that namespace's root it would count there too, and on the whole machine.
 
     Returns None where nobody in the namespace could use it.
 
