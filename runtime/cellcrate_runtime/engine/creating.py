@@ -21,14 +21,13 @@ from cellcrate_runtime.engine.bundles import user_namespace_of
 from cellcrate_runtime.engine.container import Container, Definition
 from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
 from cellcrate_runtime.engine.etc_files import check_extra_hosts
+from cellcrate_runtime.engine.forewarning import warnings
 from cellcrate_runtime.engine.limits import check_limits
 from cellcrate_runtime.engine.log_options import log_file
 from cellcrate_runtime.engine.oci_config import Surroundings, make_spec
 from cellcrate_runtime.engine.oci_config.environment import check_environment, merge
 from cellcrate_runtime.engine.oci_config.modes import Modes, check_modes
-from cellcrate_runtime.engine.oci_config.rlimits import lowest_oom_score_adj
 from cellcrate_runtime.engine.oci_config.volumes import (
-    Volume,
     anonymous_targets,
     mount_points,
     volumes,
@@ -87,9 +86,7 @@ async def create(
         host_config=host,
         mounts=mount_points(wanted),
     )
-    users = user_namespace_of(engine, definition, modes)
-    definition.shift = engine.identity.shift(host) if users is definition else users.shift
-    mappings = engine.identity.mappings(users.host_config, definition.shift)
+    mappings = _choose_users(engine, definition, modes)
     _try_out(engine, definition, modes, mappings)
     engine.containers.reserve(name, container_id)
     try:
@@ -101,42 +98,7 @@ async def create(
     engine.containers.add(container)
     engine.owners.watch(container)
     engine.publish(container, "create")
-    foreign = wanted if mappings else []
-    return container, [*_warnings(engine, host), *_of_foreign_owners(engine, foreign)]
-
-
-def _of_foreign_owners(engine: Engine, wanted: list[Volume]) -> list[str]:
-    """Warn of bind mounts in a user namespace whose owners nothing can translate to its users."""
-    return [
-        f"The owners of the files in {volume.source} cannot be translated, because its file system "
-        "has no id-mapped mounts (mount_setattr(2)): they belong to nobody in the container, whose "
-        "users, root included, may do there only what everybody may. With --userns host its root "
-        "is the host's and may do everything."
-        for volume in wanted
-        if volume.kind == "bind" and not engine.identity.can_translate(volume.source)
-    ]
-
-
-def _warnings(engine: Engine, host: HostConfig) -> list[str]:
-    """Return what the user gets differently from what he may think."""
-    found = []
-    if engine.identity.remaps and host.pid_mode == "host" and host.userns_mode != "host":
-        found.append(
-            "The container shares the host's processes (--pid host), so it has no user namespace "
-            "of its own: its root is the host's root."
-        )
-    if engine.identity.lacks_remapping(host):
-        found.append(
-            f"The container has no user namespace of its own, because "
-            f"{engine.identity.remapping.reason}: its root is root outside, too."
-        )
-    lowest = lowest_oom_score_adj()
-    if host.oom_score_adj < lowest:
-        found.append(
-            f"--oom-score-adj {host.oom_score_adj} needs CAP_SYS_RESOURCE, which this engine does "
-            f"not have: the container gets {lowest}."
-        )
-    return found
+    return container, warnings(engine, host, wanted if mappings else [])
 
 
 def _make(engine: Engine, definition: Definition, image: Image) -> Container:
@@ -154,6 +116,16 @@ def _force_to_disk(engine: Engine, container: Container) -> asyncio.Future[None]
     writing = asyncio.ensure_future(asyncio.to_thread(engine.store.force_to_disk, container))
     writing.add_done_callback(lambda done: done.cancelled() or done.exception())
     return writing
+
+
+def _choose_users(engine: Engine, definition: Definition, modes: Modes) -> list[IDMapping]:
+    """Choose who owns a new container's files on disk; return the ids of its user namespace."""
+    users = user_namespace_of(engine, definition, modes)
+    if users is definition:
+        definition.shift = engine.identity.shift(definition.host_config)
+    else:
+        definition.shift = users.shift
+    return engine.identity.mappings(users.host_config, definition.shift)
 
 
 def _try_out(
