@@ -427,7 +427,9 @@ def test_a_container_whose_files_nothing_can_translate_any_more(
     engine.old = True
     engine.start()
     container = engine.client.containers.get(made.id)
-    with pytest.raises(docker.errors.APIError, match="nothing can translate them any more"):
+    with pytest.raises(
+        docker.errors.APIError, match="those that it sees itself, which cannot be used any more"
+    ):
         container.start()
     assert taken(container, "/mine")["mine"].uid == 0  # which the message promises
 

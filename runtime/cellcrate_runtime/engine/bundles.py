@@ -23,18 +23,16 @@ __all__ = ["rootfs", "user_namespace_of", "write_bundle"]
 
 
 async def rootfs(engine: Engine, container: Container) -> protocol.Rootfs:
-    """Return the layers of a container's root, unpacking its image's where they are not yet.
+    """Return the layers of a container's root, unpacking or copying its image's where needed.
 
     They are there also if the image has been removed by force since.
 
     Raises:
-        ImageError: The image is damaged, or its layers are gone.
+        ImageError: The image is damaged, or its layers are gone, or there is no room to copy them.
     """
     definition = container.definition
-    shift, users = (
-        definition.shift,
-        user_namespace_of(engine, definition, _modes(engine, definition)),
-    )
+    shift = definition.shift
+    users = user_namespace_of(engine, definition, _modes(engine, definition))
     ids = id_ranges([shift])[0] if shift is not None else None
     lower = engine.images.unpacked_dirs(container.id, ids)
     if lower is None:

@@ -121,26 +121,23 @@ class Identity:
             shift: What :meth:`shift` returned when it was made.
 
         Raises:
-            ConflictError: Its files need to be translated, and here they cannot.
+            ConflictError: Its files have owners on disk with which it cannot run here.
         """
         if not self._is_to_be_remapped(host):
             return []
-        if shift is not None and not self.remaps:
-            raise ConflictError(
-                "the container's files belong on disk to the users of a user namespace, and "
-                f"{self.remapping.reason}. `cellcrate doctor` says what is missing"
-            )
-        if shift is not None:
+        if shift is not None and self.remaps:
             return [shift]
-        if not self.remaps:
-            return []
-        if self.remapping.way == "shifted copies":
-            raise ConflictError(
-                "the container's files have on disk the owners that it sees, and nothing can "
-                f"translate them any more: {self.remapping.reason}. Make a new container; docker "
-                "cp gets the files out of this one"
-            )
-        return [self._range]
+        if shift is None and self.remapping.way != "shifted copies":
+            return [self._range] if self.remaps else []
+        if shift is None:
+            whose = "those that it sees itself"
+            what = "Make a new container; docker cp gets the files out of this one"
+        else:
+            whose, what = "those of a user namespace", "`cellcrate doctor` says what is missing"
+        raise ConflictError(
+            f"the owners of the container's files on disk are {whose}, which cannot be used any "
+            f"more: {self.remapping.reason}. {what}"
+        )
 
     def is_remapped(self, host: HostConfig) -> bool:
         """Whether a container that was asked for so has a user namespace of its own."""
