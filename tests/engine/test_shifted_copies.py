@@ -122,7 +122,7 @@ def test_root_inside_is_nobody_special_outside(engine: RunningEngine, runtime: s
     assert container.exec_run("id -u").output == b"0\n"
     mapping = [b"0", str(FIRST).encode(), b"65536"]
     eventually(lambda: container.logs().split() == mapping, "the log has the mapping")
-    script = "echo x > /new; stat -c %u:%g / /etc/passwd /new /dev/shm /tmp /etc/hosts /dev/null"
+    script = "echo x > /new; stat -c %u:%g / /etc/passwd /new /dev/shm /tmp /etc/hosts /root"
     seen = container.exec_run(["sh", "-c", script])
     assert seen.output.split() == [b"0:0"] * 7
     assert (layer_of(container) / "new").stat().st_uid == FIRST
