@@ -268,17 +268,19 @@ def base_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_engine(base_image: Path) -> Callable[[], RunningEngine]:
     """Start engines; the caller closes them."""
 
-    def make() -> RunningEngine:
-        home = Path(tempfile.mkdtemp(prefix="cc", dir="/tmp"))  # short: see unix(7), sun_path
-        paths = Paths(data=home / "data", run=home / "run")
-        paths.make()
-        paths.images.rmdir()
-        # The marks of layers that are not on the disk yet come and go in the background.
-        ignore = shutil.ignore_patterns("unsettled")
-        shutil.copytree(base_image, paths.images, True, ignore, copy_function=_link)
-        return RunningEngine(paths)
+    return lambda: RunningEngine(make_home(base_image))
 
-    return make
+
+def make_home(base_image: Path) -> Paths:
+    """Make a home for an engine, with the base image."""
+    home = Path(tempfile.mkdtemp(prefix="cc", dir="/tmp"))  # short: see unix(7), sun_path
+    paths = Paths(data=home / "data", run=home / "run")
+    paths.make()
+    paths.images.rmdir()
+    # The marks of layers that are not on the disk yet come and go in the background.
+    ignore = shutil.ignore_patterns("unsettled")
+    shutil.copytree(base_image, paths.images, True, ignore, copy_function=_link)
+    return paths
 
 
 def _link(source: str, target: str) -> str:

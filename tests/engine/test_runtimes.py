@@ -326,13 +326,13 @@ def test_configured_runtimes(own_engine: RunningEngine, program: str, tmp_path: 
     engine = own_engine
     file = engine.paths.data / "daemon.json"
     wrapper = tmp_path / "wrapper"
-    wrapper.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/called\nshift\nexec {program} "$@"\n')
+    wrapper.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/called\nshift\nexec {program} "$@"\n')
     wrapper.chmod(0o755)
     configured = {"path": str(wrapper), "runtimeArgs": ["mine"]}
     file.write_text(json.dumps({"runtimes": {"wrapped": configured, "gone": {"path": "/no"}}}))
     container = engine.run(["true"], runtime="wrapped")
     assert container.wait()["StatusCode"] == 0
-    assert (tmp_path / "called").read_text() == "mine\n"
+    assert set((tmp_path / "called").read_text().splitlines()) == {"mine"}
     assert engine.client.info()["Runtimes"]["wrapped"]["runtimeArgs"] == ["mine"]
     with pytest.raises(docker.errors.APIError, match="/no, which"):
         engine.client.containers.create(engine.image, ["true"], runtime="gone")
@@ -340,6 +340,29 @@ def test_configured_runtimes(own_engine: RunningEngine, program: str, tmp_path: 
     with pytest.raises(docker.errors.APIError, match="cannot be understood"):
         engine.client.containers.create(engine.image, ["true"], runtime="wrapped")
     assert engine.run(["true"]).wait()["StatusCode"] == 0
+
+
+@pytest.mark.root
+def test_nothing_to_read_is_not_the_hosts_device(
+    own_engine: RunningEngine, program: str, tmp_path: Path
+) -> None:
+    """Runtimes may give it to the container's root, who could then close it to everybody."""
+    engine = own_engine
+    wrapper = tmp_path / "wrapper"
+    look = f"stat -L -c '%t:%T %a %d' /proc/self/fd/0 >> {tmp_path}/given"
+    wrapper.write_text(
+        f'#!/bin/sh\ncase "$*" in *" --bundle "*|*" exec "*) {look};; esac\nexec {program} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    configured = json.dumps({"runtimes": {"watched": {"path": str(wrapper)}}})
+    (engine.paths.data / "daemon.json").write_text(configured)
+    container = engine.run(FOREVER, runtime="watched")
+    assert container.exec_run(["true"]).exit_code == 0
+    given = (tmp_path / "given").read_text().splitlines()
+    assert len(given) == 2
+    for kind, mode, device in map(str.split, given):
+        assert (kind, mode) == ("1:3", "666")
+        assert int(device) != os.stat("/dev/null").st_dev
 
 
 def test_info_lists_them(engine: RunningEngine) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cellcrate_runtime.images import ImageStore, StoreFullError
+from cellcrate_runtime.linux.idmap import IDRange
 from images.handmade import AddImage, Entry
 
 pytestmark = [
@@ -57,3 +58,14 @@ def test_unpacking(small: ImageStore, add_image: AddImage) -> None:
         small.lower_dirs(image)
     assert os.listdir(small.root / "layers") == []
     assert small.get("x") == image
+
+
+def test_copying_for_other_owners(small: ImageStore, add_image: AddImage) -> None:
+    image = add_image("x", [Entry("file", bytes(700_000))], into=small)
+    small.hold("holder", image)
+    (layer,) = small.held_dirs("holder")
+    with pytest.raises(StoreFullError, match="no room left"):
+        small.held_dirs("holder", IDRange(0, 1_000_000, 65536))
+    assert os.listdir(layer.parent.parent) == [layer.parent.name]
+    assert not list(layer.parent.glob("shifted-*"))
+    assert small.held_dirs("holder") == [layer]

@@ -13,6 +13,7 @@ from cellcrate_runtime.engine import timestamps
 from cellcrate_runtime.engine.api.types import ContainerConfig, HostConfig, MountPoint
 from cellcrate_runtime.engine.shim.ready import group_path
 from cellcrate_runtime.engine.shim_client import ShimConnection
+from cellcrate_runtime.oci.spec import IDMapping
 
 __all__ = ["Container", "ContainerState", "Definition", "ExitStatus", "Status", "WaitCondition"]
 
@@ -75,6 +76,8 @@ class Definition(msgspec.Struct, kw_only=True):
     config: ContainerConfig
     host_config: HostConfig
     mounts: list[MountPoint] = []
+    # The ids that its files have on disk; None: those that it sees itself, which mounts translate.
+    shift: IDMapping | None = None
 
 
 class Container:

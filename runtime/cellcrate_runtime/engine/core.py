@@ -91,6 +91,7 @@ class Engine:
         """Find the containers of earlier engines, and have the launcher warm."""
         prepare()  # before anything is forked, which would then be in the wrong control group
         self.launcher.start()
+        self.identity.find_out()  # while the launcher gets ready
         await recover(self)
 
     async def close(self) -> None:

@@ -17,17 +17,17 @@ from cellcrate_runtime.engine.api.types import (
     HealthConfig,
     HostConfig,
 )
+from cellcrate_runtime.engine.bundles import user_namespace_of
 from cellcrate_runtime.engine.container import Container, Definition
 from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
 from cellcrate_runtime.engine.etc_files import check_extra_hosts
+from cellcrate_runtime.engine.forewarning import warnings
 from cellcrate_runtime.engine.limits import check_limits
 from cellcrate_runtime.engine.log_options import log_file
 from cellcrate_runtime.engine.oci_config import Surroundings, make_spec
 from cellcrate_runtime.engine.oci_config.environment import check_environment, merge
 from cellcrate_runtime.engine.oci_config.modes import Modes, check_modes
-from cellcrate_runtime.engine.oci_config.rlimits import lowest_oom_score_adj
 from cellcrate_runtime.engine.oci_config.volumes import (
-    Volume,
     anonymous_targets,
     mount_points,
     volumes,
@@ -37,6 +37,7 @@ from cellcrate_runtime.engine.restarting import check_policy
 from cellcrate_runtime.engine.runtimes import EMBEDDED
 from cellcrate_runtime.engine.signals import parse_signal
 from cellcrate_runtime.images import Execution, Image
+from cellcrate_runtime.oci.spec import IDMapping
 
 if TYPE_CHECKING:
     from cellcrate_runtime.engine.core import Engine
@@ -85,7 +86,8 @@ async def create(
         host_config=host,
         mounts=mount_points(wanted),
     )
-    _try_out(engine, definition, modes, wanted)
+    mappings = _choose_users(engine, definition, modes)
+    _try_out(engine, definition, modes, mappings)
     engine.containers.reserve(name, container_id)
     try:
         container = await asyncio.to_thread(_make, engine, definition, image)
@@ -96,24 +98,7 @@ async def create(
     engine.containers.add(container)
     engine.owners.watch(container)
     engine.publish(container, "create")
-    return container, _warnings(engine, host)
-
-
-def _warnings(engine: Engine, host: HostConfig) -> list[str]:
-    """Return what the user gets differently from what he may think."""
-    found = []
-    if engine.identity.remaps and host.pid_mode == "host" and host.userns_mode != "host":
-        found.append(
-            "The container shares the host's processes (--pid host), so it has no user namespace "
-            "of its own: its root is the host's root."
-        )
-    lowest = lowest_oom_score_adj()
-    if host.oom_score_adj < lowest:
-        found.append(
-            f"--oom-score-adj {host.oom_score_adj} needs CAP_SYS_RESOURCE, which this engine does "
-            f"not have: the container gets {lowest}."
-        )
-    return found
+    return container, warnings(engine, host, wanted if mappings else [])
 
 
 def _make(engine: Engine, definition: Definition, image: Image) -> Container:
@@ -133,13 +118,20 @@ def _force_to_disk(engine: Engine, container: Container) -> asyncio.Future[None]
     return writing
 
 
-def _try_out(engine: Engine, definition: Definition, modes: Modes, wanted: list[Volume]) -> None:
+def _choose_users(engine: Engine, definition: Definition, modes: Modes) -> list[IDMapping]:
+    """Choose who owns a new container's files on disk; return the ids of its user namespace."""
+    users = user_namespace_of(engine, definition, modes)
+    if users is definition:
+        definition.shift = engine.identity.shift(definition.host_config)
+    else:
+        definition.shift = users.shift
+    return engine.identity.mappings(users.host_config, definition.shift)
+
+
+def _try_out(
+    engine: Engine, definition: Definition, modes: Modes, mappings: list[IDMapping]
+) -> None:
     """Build the container's document once, for the errors in it."""
-    mappings = engine.identity.mappings(definition.host_config)
-    if mappings:
-        for volume in wanted:
-            if volume.kind == "bind":
-                engine.identity.check_source(volume.source)
     around = Surroundings(
         rootfs="/", cgroup="/", id_mappings=mappings, rootless=engine.identity.rootless
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 from pathlib import Path
 
 from cellcrate_runtime.engine.container import Definition
@@ -26,7 +27,7 @@ ff02::2\tip6-allrouters
 
 
 def write_etc_files(definition: Definition, folder: Path) -> dict[str, str]:
-    """Write the files and return where they go in the container."""
+    """Write the files, which are the container's root's; return where they go in the container."""
     config, host = definition.config, definition.host_config
     folder.mkdir(mode=0o755, exist_ok=True)
     contents = {
@@ -35,21 +36,24 @@ def write_etc_files(definition: Definition, folder: Path) -> dict[str, str]:
         "resolv.conf": _resolv_conf(host.dns, host.dns_search, host.dns_options),
     }
     for name, content in contents.items():
-        _write_if_new(folder / name, content)
+        if _write_if_new(folder / name, content) and definition.shift is not None:
+            root = definition.shift.host_id
+            os.chown(folder / name, root, root)
     return {f"/etc/{name}": str(folder / name) for name in contents}
 
 
-def _write_if_new(path: Path, content: str) -> None:
-    """Write a file that everybody in the container may read.
+def _write_if_new(path: Path, content: str) -> bool:
+    """Write a file that everybody in the container may read, and return whether it was written.
 
     One that is there with the same content is left alone: to write a file anew is slow, because
     file systems bring what replaces something to the disk at once.
     """
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == content.encode():
-            return
+            return False
     path.write_bytes(content.encode())
     path.chmod(0o644)
+    return True
 
 
 def check_extra_hosts(entries: list[str]) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import psutil
 
 from cellcrate_runtime.engine import timestamps
+from cellcrate_runtime.engine.identity import Remapping
 from cellcrate_runtime.images.architecture import machine_architecture
 from cellcrate_runtime.linux.cgroups import Hierarchy, hierarchy
 from cellcrate_runtime.version import own_version
 
-__all__ = ["cgroups", "computer", "security_options", "version", "warnings"]
+__all__ = ["cgroups", "computer", "security_options", "storage", "version", "warnings"]
 
 
 def version(api: str, oldest_api: str) -> dict[str, Any]:
@@ -109,11 +110,22 @@ def _can_limit_swap(found: Hierarchy) -> bool:
     return "swap" in Path("/proc/meminfo").read_text().lower()
 
 
-def warnings(facts: dict[str, Any]) -> list[str]:
+def storage(remapping: Remapping) -> list[tuple[str, str]]:
+    """Return what ``docker info`` says below the storage driver.
+
+    Args:
+        remapping: How containers' files come to belong to the users of their user namespaces.
+    """
+    rows: list[tuple[str, str]] = [("Translation of owners", remapping.way)]
+    return [*rows, ("Because", remapping.reason)] if remapping.reason else rows
+
+
+def warnings(facts: dict[str, Any], remapping: Remapping) -> list[str]:
     """Return what a user of this computer has to do without, and how to get it.
 
     Args:
         facts: What :func:`cgroups` found.
+        remapping: How containers get user namespaces of their own.
     """
     said = [
         "WARNING: containers reach nothing but themselves: there is no network yet"
@@ -131,18 +143,23 @@ def warnings(facts: dict[str, Any]) -> list[str]:
             f"WARNING: no limits of {', '.join(missing)}: {reason}. "
             "`cellcrate doctor` says how to get them"
         )
+    if remapping.way == "none" and os.geteuid() == 0:
+        said.append(
+            f"WARNING: root in a container is root of this computer: {remapping.reason}. "
+            "`cellcrate doctor` says what is missing"
+        )
     return said
 
 
-def security_options(user_namespace: bool) -> list[str]:
+def security_options(remapping: Remapping) -> list[str]:
     """Return what confines every container unless it is told otherwise.
 
     Args:
-        user_namespace: Whether containers get user namespaces of their own.
+        remapping: How containers get user namespaces of their own.
     """
     options = ["name=seccomp,profile=builtin", "name=cgroupns"]
-    if user_namespace:
-        options.append("name=userns")
+    if remapping.way != "none":
+        options.append(f"name=userns,owners={remapping.way}")
     if os.geteuid() != 0:
         options.append("name=rootless")
     return options

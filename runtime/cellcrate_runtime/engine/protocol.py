@@ -24,7 +24,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from cellcrate_runtime.oci.spec import Process
+from cellcrate_runtime.oci.spec import IDMapping, Process
 
 __all__ = [
     "DEFAULT_DETACH_KEYS",
@@ -106,6 +106,7 @@ class Rootfs(_Part):
     work: str  # overlayfs' scratch folder, on the same file system as ``upper``
     mount_point: str
     idmap: bool = False  # show the layers' owners through the container's id mapping
+    shift: IDMapping | None = None  # the layers' files have these ids on disk already
 
 
 class LogFile(_Part):

@@ -30,7 +30,7 @@ def mount_layers(layers: Rootfs, owners: int | None = None) -> None:
 
     Args:
         layers: What to mount.
-        owners: A user namespace, whose ids the files on disk have.
+        owners: A user namespace that the files' owners are translated to, if they are to be.
 
     Raises:
         OSError: The kernel refused; nothing is mounted.
@@ -43,7 +43,7 @@ def mount_layers(layers: Rootfs, owners: int | None = None) -> None:
         layers.work,
         layers.mount_point,
         userxattr=in_user_namespace(),
-        idmap_userns_fd=owners,
+        idmap_userns_fd=owners if layers.idmap else None,
     )
 
 

@@ -58,6 +58,9 @@ class Store:
                 os.mkdir(folder / name)
                 # The writable layer's own mode is that of the container's root folder.
                 os.chmod(folder / name, 0o755)
+            if definition.shift is not None:
+                root = definition.shift.host_id
+                os.chown(folder / "upper", root, root)
             container = Container(definition, folder)
             self._write_definition(container, durable=False)
         except BaseException:

@@ -99,7 +99,7 @@ class DiskUsage:
     """What images take on disk, in bytes.
 
     Attributes:
-        layers_size: All unpacked layers, each counted once.
+        layers_size: All unpacked layers, each counted once, and their copies for other owners.
         blobs_size: All blobs: manifests, configurations and packed layers.
         shared_sizes: For every image id, the bytes of its layers that other images have too.
     """

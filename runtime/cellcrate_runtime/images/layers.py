@@ -1,8 +1,9 @@
 """Unpacked layers: the folders that a container's root is stacked from.
 
 Every layer is unpacked once, whichever images share it, as ``layers/<diff id>/fs``; beside it
-``layer.json`` says how large it is. A layer is built under a temporary name and renamed, so a
-folder of that name is always whole.
+``layer.json`` says how large it is, and beside that there may be copies for other owners
+(:mod:`cellcrate_runtime.images.shifted_layers`). A layer is built under a temporary name and
+renamed, so a folder of that name is always whole.
 """
 
 from __future__ import annotations

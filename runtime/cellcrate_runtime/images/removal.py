@@ -75,7 +75,8 @@ def collect(store: ImageStore) -> Collected:
         for digest in set(store.blobs.all()) - needed_blobs:
             freed += store.blobs.remove(digest)
         for diff_id in set(store.layers.all()) - needed_layers:
-            freed += store.layers.remove(diff_id)
+            copies = store.shifted.size(diff_id)
+            freed += store.layers.remove(diff_id) + copies
             layers.append(diff_id)
         store.blobs.remove_unfinished()
         store.layers.remove_unfinished()

@@ -38,8 +38,10 @@ from cellcrate_runtime.images.image import DiskUsage, HistoryStep, Image, ImageU
 from cellcrate_runtime.images.layers import LayerInfo, LayerStore
 from cellcrate_runtime.images.lookup import find_id
 from cellcrate_runtime.images.references import Reference, parse
+from cellcrate_runtime.images.shifted_layers import ShiftedLayers
 from cellcrate_runtime.images.table import ReferenceTable, Row
 from cellcrate_runtime.images.unpack import unpack_layer
+from cellcrate_runtime.linux.idmap import IDRange
 
 if TYPE_CHECKING:
     from cellcrate_runtime.images.archive_load import Loaded
@@ -55,6 +57,7 @@ class ImageStore:
         self.root = root
         self.blobs = BlobStore(root)
         self.layers = LayerStore(root)
+        self.shifted = ShiftedLayers(root, self.layers)
         self.table = ReferenceTable(root)
         self.holds = Holds(root)
         # Held shared by those who add content, exclusively by the collector.
@@ -133,28 +136,40 @@ class ImageStore:
         """Keep an image's layers for a container, whatever becomes of the image."""
         self.holds.take(container_id, image)
 
-    def held_dirs(self, container_id: str) -> list[Path]:
+    def held_dirs(self, container_id: str, ids: IDRange | None = None) -> list[Path]:
         """The folders of a container's layers, topmost first, also if its image was removed.
+
+        Args:
+            ids: Have the files belong to these users, by copies of the layers that are made if they
+                are not there; None for the layers themselves.
 
         Raises:
             ImageNotFoundError: The container holds nothing, or what it holds is gone.
+            StoreFullError: There is no room for copies.
             The same as :meth:`lower_dirs`, where layers have to be unpacked again.
         """
-        unpacked = self.unpacked_dirs(container_id)
-        if unpacked is not None:
-            return unpacked
-        return self.lower_dirs(self.get(self.holds.get(container_id).image_id))
+        diff_ids = self.holds.get(container_id).diff_ids
+        if not all(self.layers.has(diff_id) for diff_id in diff_ids):
+            self.lower_dirs(self.get(self.holds.get(container_id).image_id))
+        if ids is None:
+            return [self.layers.path(diff_id) for diff_id in reversed(diff_ids)]
+        with self.adding():
+            return [self.shifted.ensure(diff_id, ids) for diff_id in reversed(diff_ids)]
 
-    def unpacked_dirs(self, container_id: str) -> list[Path] | None:
-        """The same where nothing has to be unpacked, which is soon known; None where it has.
+    def unpacked_dirs(self, container_id: str, ids: IDRange | None = None) -> list[Path] | None:
+        """The same where nothing has to be made, which is soon known; None where it has.
 
         Raises:
             ImageNotFoundError: The container holds nothing.
         """
-        hold = self.holds.get(container_id)
-        if all(self.layers.has(diff_id) for diff_id in hold.diff_ids):
-            return [self.layers.path(diff_id) for diff_id in reversed(hold.diff_ids)]
-        return None
+        diff_ids = self.holds.get(container_id).diff_ids
+        if not all(self.layers.has(diff_id) for diff_id in diff_ids):
+            return None
+        if ids is None:
+            return [self.layers.path(diff_id) for diff_id in reversed(diff_ids)]
+        if not all(self.shifted.has(diff_id, ids) for diff_id in diff_ids):
+            return None
+        return [self.shifted.path(diff_id, ids) for diff_id in reversed(diff_ids)]
 
     def release(self, container_id: str) -> None:
         """Let go what :meth:`hold` keeps. What nothing needs any more is deleted by `collect`."""
@@ -239,7 +254,7 @@ class ImageStore:
         sizes = {layer: self._layer_size(pair) for i in images for layer, pair in _by_layer(i)}
         holders = [layer for image in images for layer in set(image.diff_ids)]
         return DiskUsage(
-            layers_size=sum(sizes.values()),
+            layers_size=sum(sizes.values()) + sum(map(self.shifted.size, sizes)),
             blobs_size=sum(self.blobs.size(digest) for digest in self.blobs.all()),
             shared_sizes={
                 image.id: sum(sizes[d] for d in set(image.diff_ids) if holders.count(d) > 1)

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from cellcrate_runtime.linux import idmap, mounts
+from cellcrate_runtime.linux import idmap, idmapped_layers, mounts
 from cellcrate_runtime.linux.overlay import mount_overlay
 from cellcrate_runtime.paths import Paths
 
@@ -33,7 +33,7 @@ def probes() -> list[Probe]:
             Probe(
                 "id-mapped mounts",
                 gives="files keep their owners on disk, whoever a container's root is outside",
-                without="Containers run with the host's user ids: root in one is root outside.",
+                without="Files cannot keep their owners on disk.",
                 attempt=_idmap,
             )
         )
@@ -108,11 +108,17 @@ def _remove(place: Path) -> None:
 
 
 def _idmap() -> str:
-    folder = _storage()
-    if idmap.can_idmap(str(folder)):
+    ids = idmap.container_range()
+    users = idmap.make_user_namespace([ids], [ids])
+    try:
+        reason = idmapped_layers.why_not(str(_storage()), users, ids)
+    finally:
+        os.close(users)
+    if not reason:
         return ""
     raise Lacking(
         "limited",
-        f"The file system of {folder} cannot translate ids, or this kernel is older than 5.12.",
-        "Set CELLCRATE_HOME to a folder on ext4, xfs, btrfs or tmpfs.",
+        f"{reason[0].upper()}{reason[1:]}. So every image is copied once, with shifted owners: its "
+        "first container starts later, and it takes twice the room.",
+        "Set CELLCRATE_HOME to a folder on ext4, xfs, btrfs or tmpfs, with Linux 5.19 or later.",
     )

@@ -60,7 +60,7 @@ class Info(Handler):
                 **limits,
                 **self._engine(),
                 "Runtimes": await self.engine.runtimes.described(),
-                "Warnings": machine_facts.warnings(limits),
+                "Warnings": machine_facts.warnings(limits, self.engine.identity.remapping),
             }
         )
 
@@ -82,7 +82,7 @@ class Info(Handler):
             "ServerVersion": own_version(),
             "DockerRootDir": str(self.engine.paths.data),
             "Driver": "overlayfs",
-            "DriverStatus": [],
+            "DriverStatus": machine_facts.storage(self.engine.identity.remapping),
             "LoggingDriver": "json-file",
             "Plugins": {
                 "Volume": [],
@@ -96,9 +96,7 @@ class Info(Handler):
             "RuncCommit": {"ID": "", "Expected": ""},
             "InitCommit": {"ID": "", "Expected": ""},
             "LiveRestoreEnabled": True,  # containers go on when the engine does not
-            "SecurityOptions": machine_facts.security_options(
-                user_namespace=self.engine.identity.remaps
-            ),
+            "SecurityOptions": machine_facts.security_options(self.engine.identity.remapping),
             "Swarm": {"LocalNodeState": "inactive"},
             "Labels": [],
             "ExperimentalBuild": False,

@@ -34,18 +34,24 @@ def warm() -> None:
     hierarchy()
     cgroup_mounts.remember_layout()
     _compile_usual_filter()
-    if not root_file_system.in_user_namespace():
-        _make_user_namespace()
+    usual_mappings()
     # Python rewrites a function's instructions to faster ones while it is called the first times.
     for _ in range(_REHEARSALS):
         rehearsal.rehearse()
 
 
 def usual_mappings() -> list[spec.IDMapping]:
-    """The ids of the user namespace that root's containers have; an ordinary user's have none."""
+    """The ids of the user namespace that root's containers have; an ordinary user's have none.
+
+    One such namespace is made, where one can be, and kept by this process.
+    """
     if root_file_system.in_user_namespace():
         return []
     ids = idmap.container_range()
+    try:
+        root_file_system.user_namespace((ids,), (ids,))
+    except OSError:
+        return []  # the engine, which has tried too, asks for none and says so
     return [spec.IDMapping(container_id=ids.inside, host_id=ids.outside, size=ids.size)]
 
 
@@ -76,12 +82,6 @@ def _compile_usual_filter() -> None:
     """
     with contextlib.suppress(seccomp.SeccompError):  # the container that wants it will hear of it
         seccomp.compile(seccomp.default_profile(frozenset({"CAP_SYS_CHROOT"})))
-
-
-def _make_user_namespace() -> None:
-    """Make the user namespace whose mappings root's containers have, to be kept by this process."""
-    ids = idmap.container_range()
-    root_file_system.user_namespace((ids,), (ids,))
 
 
 def _living_shim(run: str) -> int | None:

@@ -8,10 +8,11 @@ with, so building the document once is also the check before a container is crea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from cellcrate_runtime.engine.api.types import HostConfig
 from cellcrate_runtime.engine.container import Definition
 from cellcrate_runtime.engine.errors import BadRequestError
 from cellcrate_runtime.engine.limits import resources_of
@@ -62,6 +63,7 @@ class Surroundings:
         partner_pid: The first process of the container that it shares namespaces with.
         etc_files: Files of the host by their path in the container.
         volumes: Folders of the container's own, besides those that were asked for.
+        can_translate: Whether a mount can translate the owners at a path of the host.
     """
 
     rootfs: str
@@ -71,6 +73,7 @@ class Surroundings:
     partner_pid: int = 0
     etc_files: Mapping[str, str] = field(default_factory=dict)
     volumes: list[Volume] = field(default_factory=list)
+    can_translate: Callable[[str], bool] = lambda source: True
 
 
 def make_spec(definition: Definition, modes: Modes, around: Surroundings) -> Spec:
@@ -103,12 +106,13 @@ def make_spec(definition: Definition, modes: Modes, around: Surroundings) -> Spe
         mounts=mounts(
             host,
             modes,
-            [*volumes(host), *around.volumes],
+            [*_volumes(host, around), *around.volumes],
             # Nobody in a user namespace can make device nodes: the host's are mounted.
             nodes if in_user_namespace else [],
             around.etc_files,
             foreign_network=foreign_network,
             idmap=bool(around.id_mappings),
+            idmap_etc_files=bool(around.id_mappings) and definition.shift is None,
         ),
         annotations=dict(host.annotations),
         linux=Linux(
@@ -126,6 +130,19 @@ def make_spec(definition: Definition, modes: Modes, around: Surroundings) -> Spe
             ),
         ),
     )
+
+
+def _volumes(host: HostConfig, around: Surroundings) -> list[Volume]:
+    """Return the volumes that were asked for, and of each whether it is to be translated."""
+    found = volumes(host)
+    if not around.id_mappings:
+        return found
+    return [
+        replace(volume, translated=around.can_translate(volume.source))
+        if volume.kind == "bind"
+        else volume
+        for volume in found
+    ]
 
 
 def _process(definition: Definition, capabilities: list[str], no_new_privileges: bool) -> Process:

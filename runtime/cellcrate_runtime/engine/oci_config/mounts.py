@@ -29,6 +29,7 @@ def mounts(
     *,
     foreign_network: bool,
     idmap: bool,
+    idmap_etc_files: bool,
 ) -> list[Mount]:
     """Return all mounts, in the order in which they are made.
 
@@ -40,14 +41,15 @@ def mounts(
         etc_files: Files of the host by their path in the container (hosts, resolv.conf, ...).
         foreign_network: Its network namespace is not its user namespace's own, so that the kernel
             refuses it a sysfs of its own (user_namespaces(7)).
-        idmap: Translate owners of files that come from the host.
+        idmap: Translate owners of the files in volumes that are to be translated.
+        idmap_etc_files: The same of those files.
     """
-    idmapped = ["idmap"] if idmap else []
-    volumes = [_volume(volume, idmapped) for volume in wanted]
+    volumes = [_volume(volume, idmap) for volume in wanted]
     taken = {volume.destination for volume in volumes}
     defaults = _kernel_mounts(host, modes, foreign_network)
+    etc_options = ["rbind", "idmap"] if idmap_etc_files else ["rbind"]
     defaults += [
-        Mount(destination=target, type="bind", source=source, options=["rbind", *idmapped])
+        Mount(destination=target, type="bind", source=source, options=etc_options)
         for target, source in etc_files.items()
     ]
     nodes = [
@@ -110,7 +112,7 @@ def _flags() -> list[str]:
     return ["nosuid", "noexec", "nodev"]
 
 
-def _volume(volume: Volume, idmapped: list[str]) -> Mount:
+def _volume(volume: Volume, idmap: bool) -> Mount:
     access = ["ro"] if volume.read_only else []
     if volume.kind == "tmpfs":
         return Mount(
@@ -120,6 +122,7 @@ def _volume(volume: Volume, idmapped: list[str]) -> Mount:
             options=[*volume.options, *access],
         )
     bind = "rbind" if volume.recursive else "bind"
+    idmapped = ["idmap"] if idmap and volume.translated else []
     return Mount(
         destination=volume.target,
         type="bind",

@@ -29,6 +29,7 @@ from cellcrate_runtime.engine.api.types import (
 from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
 from cellcrate_runtime.engine.words import words
 from cellcrate_runtime.linux import safe_paths
+from cellcrate_runtime.oci.spec import IDMapping
 
 __all__ = [
     "Volume",
@@ -67,6 +68,7 @@ class Volume:
         propagation: See mount_namespaces(7).
         options: Further options of a tmpfs.
         mode: What the user wrote after the second colon, which ``inspect`` shows.
+        translated: Whether owners of its files are translated to the container's.
     """
 
     kind: str
@@ -77,6 +79,7 @@ class Volume:
     propagation: str = "rprivate"
     options: list[str] = field(default_factory=list)
     mode: str = ""
+    translated: bool = True
 
 
 def volumes(host: HostConfig) -> list[Volume]:
@@ -126,21 +129,27 @@ def anonymous_targets(config: ContainerConfig, host: HostConfig) -> list[str]:
     return sorted({_target(path, path) for path in alone} - mounted)
 
 
-def make_anonymous(targets: list[str], layers: list[str], folder: Path) -> list[Volume]:
+def make_anonymous(
+    targets: list[str], layers: list[str], folder: Path, shift: IDMapping | None
+) -> list[Volume]:
     """Make the folders of anonymous volumes for which the image has none.
 
     Args:
         targets: Where they are in the container.
         layers: The folders of the image's layers.
         folder: Where to make them.
+        shift: The ids that the container's files have on disk, where mounts do not translate them.
     """
     found = []
     for target in targets:
         if any(_has(layer, target) for layer in layers):
             continue
         source = folder / target.strip("/").replace("/", "-")
-        source.mkdir(mode=0o755, parents=True, exist_ok=True)
-        found.append(Volume("bind", target, source=str(source)))
+        if not source.exists():
+            source.mkdir(mode=0o755, parents=True)
+            if shift is not None:
+                os.chown(source, shift.host_id, shift.host_id)
+        found.append(Volume("bind", target, source=str(source), translated=shift is None))
     return found
 
 

@@ -251,14 +251,14 @@ def _read_config(bundle: str) -> spec.Spec:
 def _mount_root(request: Launch, config: spec.Spec, undo: ExitStack) -> tuple[str, int | None]:
     """Mount the layers where only this shim sees them.
 
-    Returns the root folder, and the user namespace whose ids the files on disk have, if any.
+    Returns the root folder, and a user namespace like the container's to translate owners with.
     """
     root_file_system.hide_mounts_from_host()
     layers = request.rootfs
     if layers is None:
         root = config.root.path if config.root is not None else "rootfs"
         return os.path.join(request.bundle, root), None
-    owners = _owners(config) if layers.idmap else None
+    owners = _owners(config) if layers.idmap or layers.shift is not None else None
     root_file_system.mount_layers(layers, owners)
     undo.callback(mounts.unmount, layers.mount_point, mounts.MNT_DETACH)
     return layers.mount_point, owners

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from cellcrate_runtime.engine import root_file_system
-from cellcrate_runtime.engine.protocol import Changes, RemoveTrees, Work
+from cellcrate_runtime.engine.protocol import Changes, RemoveTrees, Rootfs, Work
 from cellcrate_runtime.engine.workers.answers import Answers, TaskError, run_task
 from cellcrate_runtime.engine.workers.remove_trees import remove_trees
+from cellcrate_runtime.linux import credentials, namespaces
+from cellcrate_runtime.oci.identity import id_ranges
 
 __all__ = ["run"]
 
@@ -25,18 +27,43 @@ def _work(request: Work, answers: Answers) -> None:
     if isinstance(task, RemoveTrees):
         remove_trees(task.paths)
         return
-    from cellcrate_runtime.engine.workers import changes, confinement, tasks, volumes
+    from cellcrate_runtime.engine.workers import changes, confinement, tasks
 
     if rootfs is None:
         raise TaskError("invalid", f"{type(task).__name__} needs a container's root file system")
     if isinstance(task, Changes):
+        from cellcrate_runtime.engine.workers import volumes
+
         hidden = volumes.mount_points(request.bundle) if request.bundle else []
         changes.send_changes(rootfs, hidden, answers)
         return
-    root_file_system.hide_mounts_from_host()
-    # On disk files belong to the container's ids, so nothing needs to be translated.
-    root_file_system.mount_layers(rootfs)
-    if request.bundle:
-        volumes.mount_volumes(request.bundle, rootfs.mount_point)
+    users = _mount(rootfs, request.bundle)
     confinement.enter(rootfs.mount_point)
+    if users is not None:
+        namespaces.setns(users, namespaces.FLAGS["user"])
+        credentials.become(0, 0)
     tasks.do(task, answers)
+
+
+def _mount(rootfs: Rootfs, bundle: str) -> int | None:
+    """Mount a container's root and, with a bundle, its volumes, where only this process sees them.
+
+    Returns the user namespace from which owners look as the container sees them; None where they
+    do from the host's.
+    """
+    from cellcrate_runtime.engine.workers import volumes
+
+    root_file_system.hide_mounts_from_host()
+    # Mostly files belong on disk to the container's ids, and nothing needs to be translated.
+    root_file_system.mount_layers(rootfs)
+    if rootfs.shift is None:
+        if bundle:
+            volumes.mount_volumes(bundle, rootfs.mount_point)
+        return None
+    ids = tuple(id_ranges([rootfs.shift]))
+    users = root_file_system.user_namespace(ids, ids)
+    if bundle:
+        # What is made to mount something on shall be the container's.
+        with credentials.file_access_as(rootfs.shift.host_id, rootfs.shift.host_id):
+            volumes.mount_volumes(bundle, rootfs.mount_point, users)
+    return users

@@ -11,12 +11,13 @@ from cellcrate_runtime.oci import spec
 __all__ = ["mount_points", "mount_volumes"]
 
 
-def mount_volumes(bundle: str, root: str) -> None:
+def mount_volumes(bundle: str, root: str, owners: int | None = None) -> None:
     """Bind the folders and files of the host that a container has mounted.
 
     Args:
         bundle: The folder of its config.json.
         root: Its root file system, mounted where only this process sees it.
+        owners: The user namespace that they will be looked at from; None for the host's.
 
     Raises:
         OSError: A volume's source is gone, or the kernel refused.
@@ -25,7 +26,7 @@ def mount_volumes(bundle: str, root: str) -> None:
     try:
         for one in _read(bundle).mounts:
             if one.type == "bind" or "bind" in one.options or "rbind" in one.options:
-                _bind(one, root_fd)
+                _bind(one, root_fd, owners)
     finally:
         os.close(root_fd)
 
@@ -43,9 +44,11 @@ def _read(bundle: str) -> spec.Spec:
         return spec.decode(file.read())
 
 
-def _bind(one: spec.Mount, root: int) -> None:
+def _bind(one: spec.Mount, root: int, owners: int | None) -> None:
     source = mounts.open_tree(one.source, clone=True, recursive="rbind" in one.options)
     try:
+        if owners is not None and "idmap" in one.options:
+            mounts.set_attributes(source, idmap=owners)
         if "ro" in one.options:
             mounts.set_attributes(source, set_=mounts.ATTR_RDONLY)
         make = (

@@ -46,7 +46,7 @@ def write(
         folder: Where ``config.json`` is written.
         config: The container's configuration; left as it is.
         rootfs: Its root, mounted.
-        owners: The user namespace whose ids the files on disk have, if any.
+        owners: A user namespace like the container's to translate owners with, if there is one.
         cgroups_path: Its control group, below the top of the tree.
         not_in: Paths that the runtime needs, so that nothing may be mounted over them.
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import msgspec
 
+from cellcrate_runtime.engine.shim.foreign.null_device import instead_of_the_hosts
 from cellcrate_runtime.linux import mounts, namespaces, processes
 from cellcrate_runtime.linux.cgroups import hierarchy
 from cellcrate_runtime.oci.consoles import Stdio
@@ -74,13 +75,16 @@ class Program:
             raise self._failure(arguments[0], status, begin)
 
     def _run(self, command: list[str], stdio: Stdio | None, unified: str | None) -> int:
-        nothing = subprocess.DEVNULL
+        streams = [subprocess.DEVNULL] * 3
+        if stdio is not None:
+            theirs = (stdio.stdin, stdio.stdout, stdio.stderr)
+            streams = [instead_of_the_hosts(stream) for stream in theirs]
         try:
             child = subprocess.Popen(
                 command,
-                stdin=stdio.stdin if stdio is not None else nothing,
-                stdout=stdio.stdout if stdio is not None else nothing,
-                stderr=stdio.stderr if stdio is not None else nothing,
+                stdin=streams[0],
+                stdout=streams[1],
+                stderr=streams[2],
                 env={k: v for k, v in os.environ.items() if k not in _NOT_FOR_PROGRAMS},
                 preexec_fn=partial(_prepare, unified),
             )
