@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from cellcrate_runtime.linux import labels
 from cellcrate_runtime.oci.errors import OCIError
 from cellcrate_runtime.oci.example import example
 from cellcrate_runtime.oci.spec import Spec, decode
@@ -119,7 +120,7 @@ def bind(**members: object) -> dict[str, object]:
         ("linux.maskedPaths", ["proc"], "linux.maskedPaths: 'proc' is not an absolute"),
         ("linux.devices", [{"path": "x", "type": "c"}], "linux.devices"),
         ("linux.devices", [{"path": "/x", "type": "z"}], "'z' is none of"),
-        ("linux.mountLabel", "x", "linux.mountLabel"),
+        ("linux.mountLabel", 'x"', "linux.mountLabel: .* quotation mark"),
         ("mounts.+", bind(destination=""), r"mounts\[1\].destination: is empty"),
         ("linux.personality", {"domain": "BSD"}, "linux.personality.domain: 'BSD' is neither"),
         ("linux.personality", {"domain": "LINUX", "flags": ["X"]}, "there are no flags"),
@@ -179,11 +180,15 @@ def test_versions(version: str) -> None:
 @pytest.mark.parametrize(
     ("times", "message"),
     [
-        ({"deadline": 20000000}, "runtime: is missing"),
-        ({"runtime": 20000000}, "deadline: is missing"),
-        ({"runtime": 100, "deadline": 20000000}, "runtime: must be between 1024 and"),
-        ({"runtime": 30000, "deadline": 20000}, "runtime: must be <= the deadline"),
-        ({"runtime": 2000, "deadline": 4000, "period": 3000}, "deadline: must be <= the period"),
+        ({"deadline": 20000000}, "`SCHED_DEADLINE` requires `runtime`"),
+        ({"runtime": 20000000}, "`SCHED_DEADLINE` requires `deadline`"),
+        ({"runtime": 0, "deadline": 20000000}, "runtime must be greater than 0"),
+        ({"runtime": 100, "deadline": 20000000}, r"runtime \(100\) must be between 1024 and"),
+        ({"runtime": 3000, "deadline": 2000}, r"runtime \(3000\) must be <= deadline \(2000\)"),
+        (
+            {"runtime": 2000, "deadline": 4000, "period": 3000},
+            r"deadline \(4000\) must be <= period \(3000\)",
+        ),
     ],
 )
 def test_times_of_a_deadline_scheduler(times: dict[str, int], message: str) -> None:
@@ -207,6 +212,14 @@ def test_options_that_a_bind_mount_has_no_use_for_are_warned_of() -> None:
     validate(spec)
     (warning,) = warnings(spec)
     assert warning == "mounts[1].options: size=1: not for a bind mount, and left out"
+
+
+@pytest.mark.skipif(labels.has_selinux(), reason="SELinux is active")
+def test_a_label_that_nobody_looks_at_is_warned_of() -> None:
+    spec = changed("linux.mountLabel", "system_u:object_r:container_file_t:s0")
+    validate(spec)
+    (warning,) = warnings(spec)
+    assert warning.startswith("linux.mountLabel: SELinux is not active")
 
 
 def test_what_is_unknown_is_ignored() -> None:

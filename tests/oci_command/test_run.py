@@ -142,6 +142,22 @@ def test_sockets_of_systemd_are_passed_on(program: Program, bundle: Bundle) -> N
     assert done.stdout == "1 1\nover\n"
 
 
+@pytest.mark.root
+def test_groups_are_kept_where_podman_asks_for_it(program: Program, bundle: Bundle) -> None:
+    path = bundle.write("id", "-G")
+    before = os.getgroups()
+    os.setgroups([17, 4711])
+    try:
+        assert "4711" not in program.do("run", f"--bundle={path}", "c1").split()
+        bundle.document["annotations"] = {"run.oci.keep_original_groups": "1"}
+        path = bundle.write("sh", "-c", "id -G; sleep 1000")
+        program.do("create", f"--bundle={path}", "c2")
+        program.do("start", "c2")
+        assert {"17", "4711"} <= set(program.do("exec", "c2", "id", "-G").split())
+    finally:
+        os.setgroups(before)
+
+
 def test_descriptors_that_are_not_there_are_refused(program: Program, bundle: Bundle) -> None:
     path = bundle.write("true")
     assert "no descriptor" in program.refusal("run", "--preserve-fds=90", "-b", path, "c1")

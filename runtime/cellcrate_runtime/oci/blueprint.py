@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cellcrate_runtime.linux import namespaces
+from cellcrate_runtime.linux import labels, namespaces
 from cellcrate_runtime.oci import cgroup_mounts, mount_options, mounts, privileges, rootfs, unveiled
 from cellcrate_runtime.oci.consoles import Stdio
 from cellcrate_runtime.oci.errors import OCIError
@@ -45,9 +45,9 @@ def plan_first(
         OCIError: Something that the configuration takes from the host is not there.
     """
     process, linux = spec.process or Process(cwd="/"), spec.linux or Linux()
-    if linux.mount_label:
+    if linux.mount_label and labels.has_selinux():
         spec = _labelled(spec, linux.mount_label)
-    rights = privileges.prepare(process, linux)
+    rights = privileges.prepare(process, linux, keep_groups=launch.keep_groups)
     try:
         root = rootfs.open_root(root_path, linux.rootfs_propagation)
     except OSError as error:
@@ -128,7 +128,7 @@ def plan_further(
     linux = spec.linux or Linux()
     return FurtherPlan(
         process=process,
-        privileges=privileges.prepare(process, linux),
+        privileges=privileges.prepare(process, linux, keep_groups=launch.keep_groups),
         has_identity=any(namespace.type == "user" for namespace in linux.namespaces),
         stdio=stdio,
         launch=launch,

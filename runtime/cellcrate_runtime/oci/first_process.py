@@ -122,18 +122,19 @@ def _take_identity(plan: Plan, channel: ProcessEnd) -> None:
     """Become root of the user namespace, and enter the namespaces that need the cgroup or root."""
     if plan.has_identity:
         channel.doing = "cannot become root of the user namespace"
-        become_root()
+        become_root(keep_groups=plan.privileges.groups is None)
     processes.hide_from_others()
     if late := plan.new & MADE_LATE:
         channel.doing = f"cannot make new namespaces ({', '.join(sorted(late))})"
         namespaces.unshare(namespaces.flags_of(late))
 
 
-def become_root() -> None:
-    """Take the id 0 of this user namespace, and leave the groups of outside."""
+def become_root(*, keep_groups: bool = False) -> None:
+    """Take the id 0 of this user namespace, and leave what groups of outside are not to be kept."""
     # Where setgroups is denied, the maker's groups are its user's own.
     with contextlib.suppress(PermissionError):
-        credentials.set_groups([])
+        if not keep_groups:
+            credentials.set_groups([])
     credentials.become(0, 0)
 
 

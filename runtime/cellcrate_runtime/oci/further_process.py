@@ -43,7 +43,7 @@ def become(plan: FurtherPlan, channel: ProcessEnd) -> None:
         processes.join_new_session_keyring()
     if plan.has_identity:
         channel.doing = "cannot become root of the user namespace"
-        become_root()
+        become_root(keep_groups=plan.privileges.groups is None)
         processes.hide_from_others()
     if plan.root is not None:
         channel.doing = "cannot enter the root file system"

@@ -16,6 +16,7 @@ class Launch(msgspec.Struct, frozen=True):
             the maker can.
         preserved: How many descriptors, from 3 on, the program inherits.
         keyring: Whether it gets a session keyring of its own.
+        keep_groups: Whether it keeps the supplementary groups of its maker.
         any_cpu: Whether it may run on every CPU of its control group, and not only on those of its
             maker.
         pivot: Whether its root replaces the host's by pivot_root(2). Where that does not work, as
@@ -26,6 +27,7 @@ class Launch(msgspec.Struct, frozen=True):
     listener: int | None = None
     preserved: int = 0
     keyring: bool = True
+    keep_groups: bool = False
     any_cpu: bool = False
     pivot: bool = True
 

@@ -28,11 +28,15 @@ class Tuning(msgspec.Struct, frozen=True):
 
 
 class Privileges(msgspec.Struct, frozen=True):
-    """A process's rights, worked out before the fork."""
+    """A process's rights, worked out before the fork.
+
+    Attributes:
+        groups: Its supplementary groups; None for those of its maker.
+    """
 
     uid: int
     gid: int
-    groups: list[int]
+    groups: list[int] | None
     capabilities: CapabilitySets
     no_new_privileges: bool
     filter: bytes | None = None
@@ -45,8 +49,11 @@ class Privileges(msgspec.Struct, frozen=True):
         return self.filter is not None and seccomp.notifies(self.filter_flags)
 
 
-def prepare(process: Process, linux: Linux) -> Privileges:
+def prepare(process: Process, linux: Linux, *, keep_groups: bool = False) -> Privileges:
     """Work out what ``process`` may do.
+
+    Args:
+        keep_groups: Whether it keeps the supplementary groups of its maker.
 
     Raises:
         OCIError: The seccomp profile cannot be compiled.
@@ -62,7 +69,7 @@ def prepare(process: Process, linux: Linux) -> Privileges:
     return Privileges(
         uid=process.user.uid,
         gid=process.user.gid,
-        groups=process.user.additional_gids,
+        groups=None if keep_groups else process.user.additional_gids,
         capabilities=_sets(process.capabilities or Capabilities()),
         no_new_privileges=process.no_new_privileges,
         filter=program,
@@ -190,7 +197,9 @@ def _enter(cwd: str) -> bool:
     return True
 
 
-def _set_groups(groups: list[int]) -> None:
+def _set_groups(groups: list[int] | None) -> None:
+    if groups is None:
+        return
     try:
         credentials.set_groups(groups)
     except PermissionError:

@@ -97,8 +97,8 @@ class Scheduler(_Document):
     nice: int = 0
     priority: int = 0
     flags: list[str] = []
-    runtime: int = 0
-    deadline: int = 0
+    runtime: int | None = None
+    deadline: int | None = None
     period: int = 0
 
 

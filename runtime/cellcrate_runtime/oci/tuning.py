@@ -64,8 +64,8 @@ def set_scheduler(pid: int, wanted: Scheduler) -> None:
             wanted.flags,
             nice=wanted.nice,
             priority=wanted.priority,
-            runtime=wanted.runtime,
-            deadline=wanted.deadline,
+            runtime=wanted.runtime or 0,
+            deadline=wanted.deadline or 0,
             period=wanted.period,
         )
     except PermissionError as error:

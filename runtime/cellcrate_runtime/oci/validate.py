@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from cellcrate_runtime.linux import scheduling
+from cellcrate_runtime.linux import labels, scheduling
 from cellcrate_runtime.linux.cgroups.machine import parse_list
 from cellcrate_runtime.linux.cgroups.resources import DeviceRule
 from cellcrate_runtime.oci import mount_options, sysctls
@@ -67,6 +67,8 @@ def validate(spec: Spec) -> None:
 def warnings(spec: Spec) -> list[str]:
     """What is asked for and will not be done, which is not an error."""
     found = [] if spec.process is None else process_warnings(spec.process)
+    if spec.linux is not None and spec.linux.mount_label and not labels.has_selinux():
+        found.append("linux.mountLabel: SELinux is not active, and nobody would look at labels")
     for index, mount in enumerate(spec.mounts):
         options = mount_options.parse(mount.options)
         if options.data and not options.remount and (options.bind or mount.type == "bind"):
@@ -140,13 +142,9 @@ def _check_linux(linux: Linux, new: set[str], types: set[str], domainname: str) 
 
 
 def _check_mount_label(label: str) -> None:
-    from cellcrate_runtime.linux import labels
-
     check_text("linux.mountLabel", [label])
     if '"' in label:
         refuse("linux.mountLabel", f"{label!r} has a quotation mark in it")
-    if not labels.has_selinux():
-        refuse("linux.mountLabel", "SELinux is not active on this machine; leave it out")
 
 
 def _check_sysctl(name: str, types: set[str]) -> None:

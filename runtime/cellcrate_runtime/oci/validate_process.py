@@ -5,7 +5,9 @@ Source: OCI runtime-spec 1.3, config.md, "Process".
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from typing import NoReturn
 
 from cellcrate_runtime.linux import capabilities, scheduling
 from cellcrate_runtime.oci.limits import RLIMITS
@@ -125,19 +127,24 @@ def _check_times(scheduler: Scheduler) -> None:
 
     Source: sched(7), "SCHED_DEADLINE".
     """
-    member, shortest, longest = "process.scheduler", 1024, (1 << 63) - 1
-    runtime, deadline, period = scheduler.runtime, scheduler.deadline, scheduler.period
-    for name, value in (("runtime", runtime), ("deadline", deadline), ("period", period)):
-        if name == "period" and value == 0:
-            continue  # as long as the deadline
-        if value == 0:
-            refuse(f"{member}.{name}", "is missing: SCHED_DEADLINE requires it, in nanoseconds")
+    shortest, longest = 1024, (1 << 63) - 1
+    times = {"runtime": scheduler.runtime, "deadline": scheduler.deadline}
+    if scheduler.period:  # or else as long as the deadline
+        times["period"] = scheduler.period
+    for name, value in times.items():
+        if value is None:
+            _refuse_time(f"requires `{name}`")
+        if value <= 0:
+            _refuse_time(f"{name} must be greater than 0")
         if not shortest <= value <= longest:
-            refuse(f"{member}.{name}", f"must be between {shortest} and {longest} nanoseconds")
-    if runtime > deadline:
-        refuse(f"{member}.runtime", "must be <= the deadline")
-    if period and deadline > period:
-        refuse(f"{member}.deadline", "must be <= the period")
+            _refuse_time(f"{name} ({value}) must be between {shortest} and {longest} nanoseconds")
+    for (shorter, less), (longer, more) in itertools.pairwise(times.items()):
+        if (less or 0) > (more or 0):
+            _refuse_time(f"{shorter} ({less}) must be <= {longer} ({more})")
+
+
+def _refuse_time(why: str) -> NoReturn:
+    refuse("process.scheduler", f"sched_setattr: `SCHED_DEADLINE` {why}")
 
 
 def _check_affinity(affinity: CPUAffinity) -> None:

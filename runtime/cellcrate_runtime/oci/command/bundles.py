@@ -9,7 +9,7 @@ from cellcrate_runtime.oci import spec as documents
 from cellcrate_runtime.oci.command.errors import CommandError
 from cellcrate_runtime.oci.spec import Spec
 
-__all__ = ["Bundle"]
+__all__ = ["Bundle", "keeps_groups"]
 
 
 class Bundle:
@@ -49,3 +49,12 @@ class Bundle:
             if device.file_mode is not None and stat.S_IFMT(device.file_mode):
                 # Podman copies the whole st_mode, with the bits that say what it is.
                 device.file_mode = stat.S_IMODE(device.file_mode)
+
+
+def keeps_groups(spec: Spec) -> bool:
+    """Whether the container keeps the supplementary groups of who makes it.
+
+    Podman asks for it with ``--group-add keep-groups``: such a group may give access to a folder,
+    and a user namespace that does not map it could not name it. Source: crun(1).
+    """
+    return spec.annotations.get("run.oci.keep_original_groups") == "1"

@@ -9,6 +9,7 @@ from cellcrate_runtime.oci import container, validate
 from cellcrate_runtime.oci import spec as documents
 from cellcrate_runtime.oci.command import console_socket
 from cellcrate_runtime.oci.command.arguments import Arguments
+from cellcrate_runtime.oci.command.bundles import keeps_groups
 from cellcrate_runtime.oci.command.descriptors import preserved_by
 from cellcrate_runtime.oci.command.errors import CommandError, UsageError
 from cellcrate_runtime.oci.command.foreground import accompany, stop_accompanying
@@ -36,6 +37,8 @@ def execute(settings: Settings, arguments: Arguments) -> int:
         raise CommandError("cannot exec in a paused container (use --ignore-paused to override)")
     with open(f"{folder.path}/config.json", "rb") as file:
         spec = documents.decode(file.read())
+    if keeps_groups(spec):
+        launch = msgspec.structs.replace(launch, keep_groups=True)
     process = _process(arguments, spec)
     for warning in validate.process_warnings(process):
         settings.reporter.warn(warning)

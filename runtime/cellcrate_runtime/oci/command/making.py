@@ -16,7 +16,7 @@ from cellcrate_runtime.linux.cgroups import Cgroup
 from cellcrate_runtime.oci import container, shared_mounts, validate
 from cellcrate_runtime.oci.command import console_socket, ordinary_user
 from cellcrate_runtime.oci.command.arguments import Arguments
-from cellcrate_runtime.oci.command.bundles import Bundle
+from cellcrate_runtime.oci.command.bundles import Bundle, keeps_groups
 from cellcrate_runtime.oci.command.descriptors import preserved_by, tell_of_sockets
 from cellcrate_runtime.oci.command.errors import CommandError
 from cellcrate_runtime.oci.command.groups import make_group
@@ -69,6 +69,8 @@ def make_container(settings: Settings, arguments: Arguments, *, leaves: bool, wa
     )
     bundle = Bundle(arguments.text("bundle", "."), arguments.text("config", "config.json"))
     validate.validate(bundle.spec)
+    if keeps_groups(bundle.spec):
+        launch = msgspec.structs.replace(launch, keep_groups=True)
     if bundle.spec.process is None and not waits:
         raise CommandError("config.json: process: there is no program to run")
     for warning in validate.warnings(bundle.spec):
