@@ -69,7 +69,7 @@ def test_a_limit_below_what_is_in_use(tmp_path):
     assert written(tmp_path, V2, "memory", resources, "memory.max") == ["5000"]
 
 
-@pytest.mark.parametrize(("limit", "said"), [(0, "0"), (7, "7"), (-1, "max"), (None, "")])
+@pytest.mark.parametrize(("limit", "said"), [(0, "1"), (7, "7"), (-1, "max"), (None, "")])
 def test_no_more_tasks_is_a_limit_too(tmp_path, limit, said):
     assert written(tmp_path, V1, "pids", Resources(pids=Pids(limit=limit)), "pids.max") == [said]
 
