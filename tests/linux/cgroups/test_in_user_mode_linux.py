@@ -42,6 +42,9 @@ KNOWN_REASONS = (
     "There are no v1 controllers here",
     "of the v2 tree alone, the container sees the host's",
     "cgroup v2 counts time without a controller",
+    "needs the memory controller in cgroup v1",
+    "needs two CPUs and the cpuset controller",
+    "nobody counts for how long tasks wait here",
 )
 
 # What it says where a processor has more registers than Linux 6.1 has room for, as those with AMX.

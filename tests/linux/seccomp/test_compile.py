@@ -162,11 +162,11 @@ def test_a_killing_default_gives_newer_calls_enosys(decision):
         (Seccomp(default_action="SCMP_ACT_NOTIFY"), "cannot be the default"),
         (
             allow_all_but(Syscall(names=["write"], action="SCMP_ACT_NOTIFY")),
-            "cannot be used for write",
+            "cannot be used for the write syscall",
         ),
         (
             allow_all_but(Syscall(names=["sendmsg"], action="SCMP_ACT_NOTIFY")),
-            "cannot be used for sendmsg",
+            "cannot be used for the sendmsg syscall",
         ),
         (allow_all_but(Syscall(names=[], action="SCMP_ACT_KILL")), "names no system call"),
         (
