@@ -134,32 +134,46 @@ def somebody() -> int:
     return SOMEBODY
 
 
+InChild = Callable[[Callable[[], object]], None]
 AsSomebody = Callable[..., None]
 
 
 @pytest.fixture
+def in_child() -> InChild:
+    """Run a function in a child of this process, and fail where it fails."""
+    return _in_child
+
+
+@pytest.fixture
 def as_somebody() -> AsSomebody:
-    """Run a function in a child that is an ordinary user, and fail where it fails."""
+    """The same for a child that is an ordinary user."""
 
     def run(function: Callable[[], object], in_group: str | None = None) -> None:
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                if in_group is not None:
-                    with open(f"{in_group}/cgroup.procs", "w") as file:
-                        file.write("0")
-                _become_somebody()
-                function()
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(status)
-        _, status = os.waitpid(pid, 0)
-        assert os.waitstatus_to_exitcode(status) == 0, "see the child's traceback"
+        def life() -> None:
+            if in_group is not None:
+                with open(f"{in_group}/cgroup.procs", "w") as file:
+                    file.write("0")
+            _become_somebody()
+            function()
+
+        _in_child(life)
 
     return run
+
+
+def _in_child(life: Callable[[], object]) -> None:
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            life()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, "see the child's traceback"
 
 
 def _become_somebody() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import traceback
 
 import pytest
 
@@ -130,55 +129,40 @@ def test_a_launcher_in_its_user_namespace_makes_groups(delegated, as_somebody):
     as_somebody(check, in_group=delegated)
 
 
-def test_root_of_a_cgroup_namespace_makes_room(delegated):
+def test_root_of_a_cgroup_namespace_makes_room(delegated, in_child):
     """In a container with cgroup v2, the top of what is seen is no real top: it has members."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            with open(f"{delegated}/cgroup.procs", "w") as file:
-                file.write("0")
-            namespaces.unshare(namespaces.FLAGS["cgroup"] | namespaces.FLAGS["mount"])
-            mounts.set_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
-            mounts.unmount("/sys/fs/cgroup", mounts.MNT_DETACH)
-            mounts.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0)
-            cgroups.hierarchy.cache_clear()
-            assert own_path() == "/"
-            found = delegation.prepare()
-            assert own_path() == f"/{LEAF}"
-            assert found.unified == "/sys/fs/cgroup"
-            group = Cgroup.create("/cellcrate/1", Resources(memory=Memory(limit=8 * MEBIBYTE)))
-            assert group.stats().memory.limit == 8 * MEBIBYTE
-            group.delete()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, "see the child's traceback"
+
+    def check() -> None:
+        with open(f"{delegated}/cgroup.procs", "w") as file:
+            file.write("0")
+        namespaces.unshare(namespaces.FLAGS["cgroup"] | namespaces.FLAGS["mount"])
+        mounts.set_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
+        mounts.unmount("/sys/fs/cgroup", mounts.MNT_DETACH)
+        mounts.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0)
+        cgroups.hierarchy.cache_clear()
+        assert own_path() == "/"
+        found = delegation.prepare()
+        assert own_path() == f"/{LEAF}"
+        assert found.unified == "/sys/fs/cgroup"
+        group = Cgroup.create("/cellcrate/1", Resources(memory=Memory(limit=8 * MEBIBYTE)))
+        assert group.stats().memory.limit == 8 * MEBIBYTE
+        group.delete()
+
+    in_child(check)
 
 
-def test_what_a_container_sees_of_the_groups_is_not_taken_for_the_machines(tmp_path):
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            namespaces.unshare(namespaces.FLAGS["mount"])
-            mounts.set_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
-            before = discover()
-            of_container = mounts.open_tree("/sys/fs/cgroup", clone=True, recursive=True)
-            of_machine = mounts.open_tree("/sys/fs/cgroup", clone=True, recursive=True)
-            mounts.set_attributes(of_container, set_=mounts.ATTR_RDONLY, recursive=True)
-            mounts.attach(of_container, str(tmp_path))
-            mounts.unmount("/sys/fs/cgroup", mounts.MNT_DETACH)
-            mounts.attach(of_machine, "/sys/fs/cgroup")
-            assert discover() == before
-            assert before.writable
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, "see the child's traceback"
+def test_what_a_container_sees_of_the_groups_is_not_taken_for_the_machines(tmp_path, in_child):
+    def check() -> None:
+        namespaces.unshare(namespaces.FLAGS["mount"])
+        mounts.set_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
+        before = discover()
+        of_container = mounts.open_tree("/sys/fs/cgroup", clone=True, recursive=True)
+        of_machine = mounts.open_tree("/sys/fs/cgroup", clone=True, recursive=True)
+        mounts.set_attributes(of_container, set_=mounts.ATTR_RDONLY, recursive=True)
+        mounts.attach(of_container, str(tmp_path))
+        mounts.unmount("/sys/fs/cgroup", mounts.MNT_DETACH)
+        mounts.attach(of_machine, "/sys/fs/cgroup")
+        assert discover() == before
+        assert before.writable
+
+    in_child(check)
