@@ -31,7 +31,7 @@ def run(identity: Identity, spec: Spec, **options: object) -> Outcome:
 def notebook(tmp_path: Path) -> Path:
     """A file that everybody may write to, by a path that everybody may walk."""
     folder = tmp_path
-    while folder != Path("/tmp") and folder != Path("/"):
+    while folder.stat().st_mode & 0o005 != 0o005:  # those above have been open before
         folder.chmod(0o755)
         folder = folder.parent
     file = tmp_path / "notes"
