@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-
 import msgspec
 
 from cellcrate_runtime.oci import hooks
 from cellcrate_runtime.oci import spec as documents
 from cellcrate_runtime.oci.command.record import Record
 from cellcrate_runtime.oci.command.reporting import Reporter
-from cellcrate_runtime.oci.command.status import send
 from cellcrate_runtime.oci.command.store import Folder
 from cellcrate_runtime.oci.spec import Hooks
 from cellcrate_runtime.oci.state import State, Status
@@ -19,16 +16,12 @@ __all__ = ["read_hooks", "run_poststart", "run_poststop", "state_of"]
 
 
 def run_poststart(folder: Folder, record: Record) -> None:
-    """Run those for a container that has started; if one fails, the container is ended.
+    """Run those for a container that has started; if one fails, the caller destroys it.
 
     Raises:
         OCIError: One failed.
     """
-    try:
-        hooks.run("poststart", read_hooks(folder).poststart, state_of(record, "running"))
-    except BaseException:
-        send(record, signal.SIGKILL)
-        raise
+    hooks.run("poststart", read_hooks(folder).poststart, state_of(record, "running"))
 
 
 def run_poststop(wanted: Hooks, record: Record, reporter: Reporter) -> None:

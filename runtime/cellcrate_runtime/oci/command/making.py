@@ -136,8 +136,6 @@ def _note_what_was_made(
 def note_filter(reporter: Reporter, linux: Linux) -> None:
     """Tell with which flags of seccomp(2) the filter is loaded, if there is one."""
     if reporter.debug and linux.seccomp is not None:
-        from cellcrate_runtime.linux import seccomp
-
         reporter.note(f"seccomp filter flags: {seccomp.flags(linux.seccomp)}")
 
 
