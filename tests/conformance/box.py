@@ -124,9 +124,9 @@ class Box:
         assert self.left() == []
         return errors
 
-    def try_create(self) -> tuple[int, str]:
+    def try_create(self, *options: str) -> tuple[int, str]:
         """``create``, whatever comes of it: its exit status, and what it wrote."""
-        words = ["create", f"--bundle={self.folder}", self.id]
+        words = ["create", f"--bundle={self.folder}", *options, self.id]
         # Files, because the container has them open for as long as it lives.
         with open(self.folder / "output", "wb") as output, open(self.folder / "errors", "wb") as to:
             done = subprocess.run(

@@ -6,12 +6,12 @@ import array
 import json
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from conformance.box import Box
+from oci.terminals import read_all
 from oci_command.program import ENVIRONMENT
 
 
@@ -117,28 +117,15 @@ def _terminal(box: Box, *words: str) -> tuple[bytes, dict[str, object]]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(1)
-        options = [f"--bundle={box.folder}", f"--console-socket={address}"]
-        subprocess.run(
-            box.runtime.command("create", *options, box.id),
-            env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=30,
-            check=True,
-        )
+        status, errors = box.try_create(f"--console-socket={address}")
+        assert status == 0, errors
         connection, _ = listener.accept()
         with connection:
             _, ancillary, _, _ = connection.recvmsg(1000, socket.CMSG_LEN(4))
     master = array.array("i", ancillary[0][2])[0]
     state = box.state()
     box.do("start")
-    seen = b""
-    try:
-        while more := os.read(master, 1000):
-            seen += more
-    except OSError:  # EIO: the other side is closed
-        pass
+    seen = read_all(master)
     os.close(master)
     return seen, state
 
@@ -223,13 +210,6 @@ def test_the_id_of_the_process_is_written(box: Box, tmp_path: Path) -> None:
     """State: pid; callers read it from the file of --pid-file."""
     box.write("sleep", "1000")
     file = tmp_path / "pid"
-    subprocess.run(
-        box.runtime.command("create", f"--bundle={box.folder}", f"--pid-file={file}", box.id),
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=30,
-        check=True,
-    )
+    status, errors = box.try_create(f"--pid-file={file}")
+    assert status == 0, errors
     assert int(file.read_text()) == box.pid

@@ -13,21 +13,13 @@ import pytest
 from cellcrate_runtime.oci.container import InitProcess, Stdio, create
 from cellcrate_runtime.oci.errors import OCIError, StartError
 from cellcrate_runtime.oci.spec import ConsoleSize, Process, Spec, User
+from oci import terminals
 from oci.identities import Identity, run_to_end
 
 
 def read_all(descriptor: int) -> str:
-    """Read to the end; of a terminal, until its last program has closed it (EIO)."""
-    parts = []
-    while True:
-        try:
-            part = os.read(descriptor, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        parts.append(part)
-    return b"".join(parts).decode()
+    """What a program writes there, as text."""
+    return terminals.read_all(descriptor).decode()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from oci.terminals import read_all
 from oci_command.program import ENVIRONMENT, Bundle, Program
 
 
@@ -74,7 +75,7 @@ def test_a_terminal_is_sent_over_the_console_socket(
             master = _received(connection)
     program.do("start", "c1")
     try:
-        assert _all_of(master) == b"/dev/pts/0\r\n11 22\r\n"
+        assert read_all(master) == b"/dev/pts/0\r\n11 22\r\n"
     finally:
         os.close(master)
 
@@ -89,7 +90,7 @@ def test_a_terminal_in_the_foreground_is_the_callers(program: Program, bundle: B
         while b"/dev/pts/0" not in said:
             said += os.read(master, 1000)
         os.write(master, b"keys\r")
-        said += _all_of(master)
+        said += read_all(master)
         assert b"got keys" in said
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
     finally:
@@ -173,13 +174,3 @@ def _received(connection: socket.socket) -> int:
     message, ancillary, _, _ = connection.recvmsg(100, socket.CMSG_LEN(4))
     assert message
     return array.array("i", ancillary[0][2])[0]
-
-
-def _all_of(master: int) -> bytes:
-    said = b""
-    try:
-        while more := os.read(master, 1000):
-            said += more
-    except OSError:  # EIO: the other side is closed
-        pass
-    return said

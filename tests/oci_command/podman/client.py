@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from oci.terminals import read_all
 from oci_command.program import MODULE, RUNTIME
 
 IMAGE = "localhost/programs"
@@ -108,12 +109,7 @@ class Podman:
         if not pid:
             os.execvpe(self.command[0], [*self.command, *words], self.environment)
         os.write(master, types)
-        seen = b""
-        try:
-            while more := os.read(master, 1000):
-                seen += more
-        except OSError:  # EIO: the other side is closed
-            pass
+        seen = read_all(master)
         os.close(master)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
 
