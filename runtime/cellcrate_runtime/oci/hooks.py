@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 from cellcrate_runtime.linux import processes
+from cellcrate_runtime.oci import programs
 from cellcrate_runtime.oci.errors import OCIError, describe
 from cellcrate_runtime.oci.spec import Hook, Hooks
 from cellcrate_runtime.oci.state import State, encode
@@ -148,9 +149,7 @@ def _become(
 
 
 def _variables(environment: list[str] | None) -> Mapping[str, str]:
-    if environment is None:
-        return os.environ
-    return dict(line.split("=", 1) for line in environment)
+    return os.environ if environment is None else programs.environment(environment)
 
 
 def _wait(pidfd: int, hook: Hook) -> int:

@@ -20,31 +20,33 @@ def hide(root: int, paths: Iterable[str]) -> None:
     It is the container's own /dev/null, if that is one: what it may change of it is not the host's.
     """
     empty: int | None = None
+    null: int | None = None
     for path, place in _existing(root, paths):
         if not stat.S_ISDIR(os.fstat(place).st_mode):
-            _cover(place, _nothing(root))
+            if null is None:
+                null = _open_null(root)
+            _cover(place, mounts.open_tree("", at=null, clone=True))
         elif empty is None:
             mounts.mount_here("tmpfs", place, "tmpfs", _NOTHING_IN_IT, "size=0k,nr_inodes=1")
             empty = safe_paths.open_inside(root, path)
         else:
             _cover(place, mounts.open_tree("", at=empty, clone=True))
-    if empty is not None:
-        os.close(empty)
+    for opened in (empty, null):
+        if opened is not None:
+            os.close(opened)
 
 
-def _nothing(root: int) -> int:
-    """A copy of the mount of the container's /dev/null, or of the host's."""
+def _open_null(root: int) -> int:
+    """The container's /dev/null, or else the host's."""
     try:
         found = safe_paths.open_inside(root, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
-        return mounts.open_tree("/dev/null", clone=True)
-    try:
-        status = os.fstat(found)
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev == _NULL:
-            return mounts.open_tree("", at=found, clone=True)
-        return mounts.open_tree("/dev/null", clone=True)
-    finally:
-        os.close(found)
+        return mounts.open_tree("/dev/null")
+    status = os.fstat(found)
+    if stat.S_ISCHR(status.st_mode) and status.st_rdev == _NULL:
+        return found
+    os.close(found)
+    return mounts.open_tree("/dev/null")
 
 
 def make_read_only(root: int, paths: Iterable[str]) -> None:

@@ -10,26 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 
-import msgspec
-
-from cellcrate_runtime.linux import mounts
+from cellcrate_runtime.linux import mount_table, mounts
+from cellcrate_runtime.linux.mount_table import Mount
 from cellcrate_runtime.oci.errors import OCIError
 
 __all__ = ["hide_outside", "namespace"]
 
 _TELLING = ("proc", "sysfs")
 _NOTHING_IN_IT = mounts.MS_RDONLY | mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
-
-
-class _Mount(msgspec.Struct):
-    """A line of proc_pid_mountinfo(5)."""
-
-    id: int
-    parent: int
-    point: str
-    type: str
 
 
 def namespace() -> int:
@@ -51,7 +40,7 @@ def hide_outside(root: int, *, makers: int) -> None:
     """
     if namespace() == makers:
         raise OCIError("the host's /proc would be hidden: the mount namespace is not a new one")
-    found = list(_mounts())
+    found = list(mount_table.read())
     inside = _below(mounts.id_of(root), found)
     for mount in found:
         if mount.type in _TELLING and mount.id not in inside:
@@ -63,17 +52,7 @@ def hide_outside(root: int, *, makers: int) -> None:
                     mounts.mount("tmpfs", mount.point, "tmpfs", _NOTHING_IN_IT, "size=0")
 
 
-def _mounts() -> Iterator[_Mount]:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            before, _, after = line.partition(" - ")
-            fields = before.split()
-            point = fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape")
-            point = point.encode("latin-1").decode("utf-8", "surrogateescape")
-            yield _Mount(int(fields[0]), int(fields[1]), point, after.split()[0])
-
-
-def _below(top: int, found: list[_Mount]) -> set[int]:
+def _below(top: int, found: list[Mount]) -> set[int]:
     inside = {top}
     while added := {m.id for m in found if m.parent in inside} - inside:
         inside |= added

@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from .. import mount_table
 from . import files
 from .errors import CgroupError, ControllerUnavailableError
 
@@ -139,18 +140,12 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 def cgroup_mounts() -> list[Mount]:
-    """Return the cgroup mounts; see proc_pid_mountinfo(5) for the fields.
+    """Return the cgroup mounts.
 
     Those in the usual place come first: others are what somebody else was given to see of them.
     """
-    found = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            before, _, after = line.partition(" - ")
-            kind, _, options = after.split()[:3]
-            if kind in ("cgroup", "cgroup2"):
-                fields = before.split()
-                found.append(Mount(fields[3], fields[4], kind, options.split(",")))
+    mounted = mount_table.read(("cgroup", "cgroup2"))
+    found = [Mount(each.root, each.point, each.type, each.options) for each in mounted]
     return sorted(found, key=lambda mount: not mount.point.startswith(_USUAL_PLACE))
 
 
