@@ -16,6 +16,7 @@ __all__ = [
     "can_idmap",
     "container_range",
     "make_user_namespace",
+    "own_ranges",
     "subordinate_ranges",
     "translate",
     "write_mappings",
@@ -64,6 +65,13 @@ def subordinate_ranges(path: str, *owners: str) -> list[tuple[int, int]]:
     except FileNotFoundError:
         pass
     return ranges
+
+
+def own_ranges(kind: str) -> list[IDRange]:
+    """The mappings of this process's user namespace, of users (``uid``) or groups (``gid``)."""
+    # Not as text: this user may not be able to load the encoding that Python would look for.
+    with open(f"/proc/self/{kind}_map", "rb") as file:
+        return [IDRange(*map(int, line.split())) for line in file]
 
 
 def translate(ranges: Iterable[IDRange], inside: int) -> int | None:

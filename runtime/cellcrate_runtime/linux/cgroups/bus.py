@@ -9,7 +9,9 @@ import os
 import subprocess
 import time
 
+from .. import idmap
 from .errors import CgroupError
+from .hierarchy import paths_of
 from .properties import Property
 
 __all__ = [
@@ -115,13 +117,9 @@ def wait_until_in(unit: str, pid: int) -> str:
 
 def _path_of(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
-            for line in lines:
-                if line.startswith("0::"):
-                    return line[3:].rstrip("\n")
+        return paths_of(pid).get("", "/")
     except (FileNotFoundError, ProcessLookupError):
         raise CgroupError("The process ended before systemd had moved it.") from None
-    return "/"
 
 
 def _environment() -> dict[str, str]:
@@ -134,9 +132,5 @@ def _environment() -> dict[str, str]:
 def _uid_outside() -> int:
     """This user as the machine knows them, also where they are root of a user namespace."""
     own = os.geteuid()
-    with open("/proc/self/uid_map", "rb") as file:
-        for line in file:
-            inside, outside, size = map(int, line.split())
-            if inside <= own < inside + size:
-                return own - inside + outside
-    return own
+    outside = idmap.translate(idmap.own_ranges("uid"), own)
+    return own if outside is None else outside

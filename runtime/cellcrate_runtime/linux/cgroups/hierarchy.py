@@ -32,6 +32,7 @@ __all__ = [
     "own_leaf",
     "own_path",
     "own_paths",
+    "paths_of",
 ]
 
 LEAF = "cellcrate-host"
@@ -151,8 +152,17 @@ def cgroup_mounts() -> list[Mount]:
 
 def own_paths() -> dict[str, str]:
     """Return this process's cgroup in each tree, by controller; the v2 tree's key is ''."""
+    return paths_of("self")
+
+
+def paths_of(pid: int | str) -> dict[str, str]:
+    """Return the same for another process, as this one sees it.
+
+    Raises:
+        FileNotFoundError, ProcessLookupError: It has ended.
+    """
     paths = {}
-    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
         for line in lines:
             _, controllers, path = line.rstrip("\n").split(":", 2)
             for controller in controllers.split(","):

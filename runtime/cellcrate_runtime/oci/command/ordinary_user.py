@@ -38,8 +38,7 @@ def become_root_of_own(spec: Spec) -> None:
 
 
 def _seen_from_inside(kind: str, mappings: list[IDMapping]) -> list[IDMapping]:
-    with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
-        own = [IDRange(*map(int, line.split())) for line in file]
+    own = idmap.own_ranges(kind)
     inverse = [IDRange(each.outside, each.inside, each.size) for each in own]
     seen = []
     for mapping in mappings:

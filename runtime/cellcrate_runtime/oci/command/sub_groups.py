@@ -9,6 +9,7 @@ import os
 
 from cellcrate_runtime.linux.cgroups import Cgroup, CgroupError, CgroupNotFoundError
 from cellcrate_runtime.linux.cgroups.group import UNIFIED
+from cellcrate_runtime.linux.cgroups.hierarchy import paths_of
 from cellcrate_runtime.oci.command.errors import UsageError
 from cellcrate_runtime.oci.command.groups import group_of, need_group
 from cellcrate_runtime.oci.command.record import Record
@@ -115,8 +116,7 @@ class _WithProgram:
     def _below(self) -> Cgroup | None:
         """The group of the program, if it is below the container's."""
         top = self._group.directories[UNIFIED]
-        with open(f"/proc/{self._program}/cgroup", encoding="utf-8") as lines:
-            own = next((line[3:].rstrip("\n") for line in lines if line.startswith("0::")), "")
+        own = paths_of(self._program).get("", "")
         _, found, path = own.partition(self._group.path + "/")
         if not found:
             return None
