@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cellcrate_runtime.linux import mount_table, mounts, namespaces
+from oci.identities import in_child
 
 
 def test_all_lines_are_read() -> None:
@@ -24,14 +25,11 @@ def test_all_lines_are_read() -> None:
 def test_paths_are_as_they_are(tmp_path: Path) -> None:
     place = tmp_path / "ein Platz\\ für alles"
     place.mkdir()
-    pid = os.fork()
-    if not pid:
-        try:
-            namespaces.unshare(namespaces.FLAGS["mount"])
-            mounts.set_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
-            mounts.mount("", str(place), "tmpfs", 0)  # without a source, too
-            (own,) = [each for each in mount_table.read() if each.point == str(place)]
-            os._exit(0 if (own.type, own.root) == ("tmpfs", "/") else 1)
-        finally:
-            os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    def mounted() -> list[tuple[str, str]]:
+        namespaces.unshare(namespaces.FLAGS["mount"])
+        mounts.set_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
+        mounts.mount("", str(place), "tmpfs", 0)  # without a source, too
+        return [(m.type, m.root) for m in mount_table.read() if m.point == str(place)]
+
+    assert in_child(mounted) == [("tmpfs", "/")]
