@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,12 +23,13 @@ import pytest
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parents[2]
 KERNEL = shutil.which("linux.uml") or "/usr/bin/linux.uml"
+PATIENCE = 600  # seconds until a kernel is taken to stand still; the slower one needs 180
 SYSTEMD = "/lib/systemd/systemd"
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.once,
-    pytest.mark.timeout(280),
+    pytest.mark.timeout(650),
     pytest.mark.skipif(not os.access(KERNEL, os.X_OK), reason="linux.uml is not installed."),
 ]
 
@@ -110,21 +113,55 @@ exec {systemd} --unit=tests.service --show-status=0 --log-level=warning --log-ta
 """
 
 
-def test_everything_holds_in_cgroup_v2(tmp_path, capsys):
-    tests = run_tests(tmp_path, FOLDER)
-    passed, skipped = results_of(boot(tmp_path, BASE + tests + POWER_OFF), tmp_path)
+@pytest.fixture(scope="module")
+def under_v2_alone(pool: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Boot:
+    """A kernel that runs the tests of this folder."""
+    folder = tmp_path_factory.mktemp("v2")
+    return Boot(pool, folder, BASE + run_tests(folder, FOLDER) + POWER_OFF)
+
+
+@pytest.fixture(scope="module")
+def under_systemd(pool: ThreadPoolExecutor, tmp_path_factory: pytest.TempPathFactory) -> Boot:
+    """A kernel with systemd that runs those that need it, and those of the runtime's program."""
+    if not os.access(SYSTEMD, os.X_OK):
+        pytest.skip("systemd is not installed.")
+    folder = tmp_path_factory.mktemp("systemd")
+    by_program = [PROJECT / "tests/oci_command" / name for name in BY_PROGRAM]
+    tests = run_tests(folder, FOLDER / "test_under_systemd.py", *by_program)
+    return Boot(pool, folder, BASE + SYSTEMD_BOOT.format(tests=tests, systemd=SYSTEMD))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that wait for the kernels, which run at the same time."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield pool
+
+
+def test_everything_holds_in_cgroup_v2(
+    under_v2_alone: Boot, under_systemd: Boot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed, skipped = under_v2_alone.results()
     assert passed >= 100
     with capsys.disabled():
         print(f" [under cgroup v2: {passed} passed, {skipped} skipped]", end="")
 
 
-@pytest.mark.skipif(not os.access(SYSTEMD, os.X_OK), reason="systemd is not installed.")
-def test_everything_holds_under_systemd(tmp_path):
-    by_program = [PROJECT / "tests/oci_command" / name for name in BY_PROGRAM]
-    tests = run_tests(tmp_path, FOLDER / "test_under_systemd.py", *by_program)
-    init = BASE + SYSTEMD_BOOT.format(tests=tests, systemd=SYSTEMD)
-    passed, _ = results_of(boot(tmp_path, init), tmp_path)
+def test_everything_holds_under_systemd(under_systemd: Boot) -> None:
+    passed, _ = under_systemd.results()
     assert passed >= 25
+
+
+class Boot:
+    """A kernel that runs tests."""
+
+    def __init__(self, pool: ThreadPoolExecutor, folder: Path, script: str) -> None:
+        self.folder = folder
+        self._console: Future[str] = pool.submit(boot, folder, script)
+
+    def results(self) -> tuple[int, int]:
+        """Wait for its end: how many tests passed and were skipped."""
+        return results_of(self._console.result(), self.folder)
 
 
 def run_tests(tmp_path: Path, *tests: Path) -> str:
@@ -164,7 +201,7 @@ def start(tmp_path: Path, init: Path, disk: Path, **variables: str) -> str:
         *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
         *(f"ubd0={disk}", f"init={init}", f"uml_dir={tmp_path}"),
     ]
-    kernel = subprocess.Popen(
+    with subprocess.Popen(
         command,
         # The memory of the machine is a file, which should not be on a disk.
         env={**os.environ, "TMPDIR": "/dev/shm", **variables},
@@ -172,14 +209,13 @@ def start(tmp_path: Path, init: Path, disk: Path, **variables: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-    )
-    try:
-        console, _ = kernel.communicate(timeout=240)
-    finally:
-        # Its processes are processes of this machine, too.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(kernel.pid, signal.SIGKILL)
-        kernel.wait()
+    ) as kernel:
+        try:
+            console, _ = kernel.communicate(timeout=PATIENCE)
+        finally:
+            # Its processes are processes of this machine, too.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(kernel.pid, signal.SIGKILL)
     return console.decode(errors="replace")
 
 
