@@ -39,20 +39,22 @@ def clear(run_dir: Path, cgroup: str = "") -> None:
     path = state.cgroup if state is not None and state.cgroup else cgroup
     if path:
         with contextlib.suppress(CgroupNotFoundError):
-            group = Cgroup.open(path)
-            group.kill()
-            _have_deleted(run_dir, state, group)
-            group.delete()
+            _end(Cgroup.open(path), run_dir, state)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(run_dir)
 
 
-def _have_deleted(run_dir: Path, state: run_folder.ShimState | None, group: Cgroup) -> None:
-    """Let another runtime, if one made the container, clear away first what it alone knows of."""
+def _end(group: Cgroup, run_dir: Path, state: run_folder.ShimState | None) -> None:
+    group.kill()
     if not (run_dir / "runtime").exists():
+        group.delete()
         return
-    from cellcrate_runtime.engine.shim.foreign import driver
+    from cellcrate_runtime.engine.shim.foreign import driver, groups
 
+    # Another runtime clears away first what it alone knows of.
     if state is not None and state.runtime:
         driver.delete_left(str(run_dir), state.runtime, state.container_id)
-    driver.remove_groups(group)
+    place = groups.path_in_tree(group)
+    group.delete()
+    # Only now, since none of its groups can be removed until its last process has died.
+    groups.remove_beside(place, group)

@@ -27,7 +27,7 @@ from cellcrate_runtime.oci.waiting import kill_and_close
 if TYPE_CHECKING:
     from cellcrate_runtime.engine.shim.foreign.watch import Watch
 
-__all__ = ["Foreign", "ForeignProcess", "delete_left", "remove_groups"]
+__all__ = ["Foreign", "ForeignProcess", "delete_left"]
 
 _FOLDER = "runtime"  # in the container's run folder; everything here is below it
 _STATE = "state"
@@ -224,11 +224,6 @@ def delete_left(run_dir: str, command: list[str], container_id: str) -> None:
         _program(folder, command).call("delete", "--force", container_id)
     except OCIError as error:
         complain(f"container {container_id}: {error.message}")
-
-
-def remove_groups(cgroup: Cgroup) -> None:
-    """Remove the groups that a program made beside a container's own, whose shim was killed."""
-    groups.remove_beside(groups.path_in_tree(cgroup), cgroup)
 
 
 def _program(folder: str, command: list[str]) -> Program:
