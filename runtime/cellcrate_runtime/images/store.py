@@ -44,6 +44,7 @@ from cellcrate_runtime.images.unpack import unpack_layer
 from cellcrate_runtime.linux.idmap import IDRange
 
 if TYPE_CHECKING:
+    from cellcrate_runtime.images.additions import NewLayer
     from cellcrate_runtime.images.archive_load import Loaded
 
 __all__ = ["ImageStore"]
@@ -226,6 +227,20 @@ class ImageStore:
         if steps:
             steps[-1] = replace(steps[-1], image_id=image.id, tags=image.repo_tags)
         return steps[::-1]
+
+    def add_layer(self, archive: Readable) -> NewLayer:
+        """Store and unpack a layer; call it in :meth:`adding`. See :func:`additions.add_layer`."""
+        from cellcrate_runtime.images.additions import add_layer
+
+        return add_layer(self, archive)
+
+    def add_image(
+        self, config: ImageConfig, layers: Sequence[Descriptor], name: Reference | None = None
+    ) -> Image:
+        """Make an image of layers that are in the store. See :func:`additions.add_image`."""
+        from cellcrate_runtime.images.additions import add_image
+
+        return add_image(self, config, layers, name)
 
     def save(self, references: Sequence[str], output: Writable) -> None:
         """Write images as one archive that ``docker load`` and ``podman load`` read.
