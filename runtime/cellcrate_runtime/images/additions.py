@@ -27,10 +27,17 @@ __all__ = ["NewLayer", "add_image", "add_layer"]
 
 @dataclass(frozen=True, slots=True)
 class NewLayer:
-    """A layer that is in the store: what a manifest and what a configuration says of it."""
+    """A layer that is in the store.
+
+    Attributes:
+        descriptor: What a manifest says of it.
+        diff_id: What a configuration says of it.
+        empty: Whether it changes nothing, so that an image can do without it.
+    """
 
     descriptor: Descriptor
     diff_id: str
+    empty: bool = False
 
 
 def add_layer(store: ImageStore, archive: Readable) -> NewLayer:
@@ -50,7 +57,7 @@ def add_layer(store: ImageStore, archive: Readable) -> NewLayer:
         source.drain()
         store.layers.finish(folder, blob.digest, info)
     descriptor = Descriptor(media_type=MediaType.LAYER, digest=blob.digest, size=blob.size)
-    return NewLayer(descriptor, blob.digest)
+    return NewLayer(descriptor, blob.digest, empty=not info.files)
 
 
 def add_image(
@@ -58,6 +65,7 @@ def add_image(
     config: ImageConfig,
     layers: Sequence[Descriptor],
     name: Reference | None = None,
+    parent: str = "",
 ) -> Image:
     """Write a configuration and a manifest, and enter the image into the table.
 
@@ -66,6 +74,7 @@ def add_image(
         config: The configuration; it names the layers' archives too, ``rootfs.diff_ids``.
         layers: What the manifest says of them, bottom first.
         name: The image's name, which is taken from whichever image has it; None for none.
+        parent: The id of the image that it was made from on this machine, if it was.
 
     Raises:
         ValueError: The configuration names another number of layers.
@@ -83,7 +92,10 @@ def add_image(
             ),
             layers=list(layers),
         )
-        store.name(store.blobs.add(encode(manifest)), name)
+        digest = store.blobs.add(encode(manifest))
+        if parent:
+            store.notes.change(manifest.config.digest, parent=parent)
+        store.name(digest, name)
     return store.get(manifest.config.digest)
 
 

@@ -13,9 +13,7 @@ from cellcrate_runtime.images.digests import Writable
 
 __all__ = ["TarWriter", "set_time"]
 
-# Archives end in two empty blocks and are padded to whole records; see tar(5).
 _BLOCK = 512
-_RECORD = 20 * _BLOCK
 _SECOND = 1_000_000_000
 
 
@@ -40,9 +38,12 @@ class TarWriter:
             self._write(bytes(-self._size % _BLOCK))
 
     def finish(self) -> None:
-        """Write the archive's end."""
+        """Write the archive's end: two empty blocks, see tar(5).
+
+        They are not filled up to a whole record, which is for tapes. So an archive without entries
+        is the one that Docker knows as the empty layer.
+        """
         self._write(bytes(2 * _BLOCK))
-        self._write(bytes(-self._size % _RECORD))
 
     def _write(self, data: bytes) -> None:
         self._output.write(data)

@@ -1,4 +1,4 @@
-"""Images that come and go: pull (of the base image alone), save and load."""
+"""Images that come and go: pull (of the base image alone), import, save and load."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cellcrate_runtime.engine.api.app import Handler, Route
 from cellcrate_runtime.engine.api.errors import ClientGoneError, answer_for
 from cellcrate_runtime.engine.api.streams import send_all
 from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
+from cellcrate_runtime.engine.importing import begin_import
 from cellcrate_runtime.engine.own_threads import Fed, in_own_thread
 from cellcrate_runtime.images import BASE_REFERENCE, Image, ImageError, ImageNotFoundError
 from cellcrate_runtime.images.references import parse
@@ -28,13 +29,43 @@ _CHUNK = 256 * 1024
 _ANY_SIZE = 2**63
 
 
+@stream_request_body
 class Create(Handler):
-    """``POST /images/create``: pull."""
+    """``POST /images/create``: pull, or import an archive that comes as the body."""
+
+    _importing: Fed[Image] | None = None
+
+    def prepare(self) -> None:
+        """Begin to import what arrives: an archive never lies in memory as a whole."""
+        super().prepare()
+        source = self.query("fromSrc")
+        if source:
+            self.request.connection.set_max_body_size(_ANY_SIZE)  # type: ignore[union-attr]
+            self._importing = begin_import(
+                self.engine,
+                source,
+                image_documents.named(self.query("repo"), self.query("tag")),
+                changes=self.get_query_arguments("changes"),
+                message=self.query("message"),
+                platform=self.query("platform"),
+            )
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Hand a piece of the archive on; with a pull nothing comes."""
+        if self._importing is not None:
+            await self._importing.write(chunk)
+
+    def on_connection_close(self) -> None:
+        """Break an import off: the rest will not come."""
+        if self._importing is not None:
+            self._importing.give_up()
+        super().on_connection_close()
 
     async def post(self) -> None:
-        """Have the base image packed; other images are not pulled yet."""
-        if self.query("fromSrc"):
-            raise NotServedError("importing an image (docker import)")
+        """Have the base image packed, other images are not pulled yet; or end an import."""
+        if self._importing is not None:
+            await self._import(self._importing)
+            return
         if not self.query("fromImage"):
             raise BadRequestError("fromImage is missing: name the image to pull")
         name = image_documents.repository_tag(self.query("fromImage"), self.query("tag"))
@@ -45,6 +76,14 @@ class Create(Handler):
                 f"Use {BASE_REFERENCE}, or load an archive (docker save, docker load).",
             )
         await send_all(self, _encoded(self._pack()))
+
+    async def _import(self, importing: Fed[Image]) -> None:
+        importing.end()
+        image = await importing.done
+        self.engine.events.publish("image", "import", image.id, {"name": image.id})
+        if self.query("repo"):
+            self.engine.events.publish("image", "tag", image.id, {"name": image.repo_tags[0]})
+        self.write_json({"status": image.id})
 
     async def _pack(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what ``docker pull`` prints while the base image is packed."""
