@@ -24,7 +24,6 @@ from cellcrate_runtime.images.documents import Execution, Healthcheck
         (['VOLUME ["/a", "/b"]'], Execution(volumes={"/a": {}, "/b": {}})),
         (["USER u:g"], Execution(user="u:g")),
         (["WORKDIR a", "WORKDIR ../b/./c"], Execution(working_dir="/b/c")),
-        (["STOPSIGNAL 9"], Execution(stop_signal="9")),
         (["onbuild run x"], Execution(on_build=["run x"])),
         (["HEALTHCHECK --interval=5s CMD true"], Execution(healthcheck=Healthcheck(
             test=["CMD-SHELL", "true"], interval=5_000_000_000))),
@@ -47,7 +46,17 @@ def test_the_shell_form_uses_the_images_shell() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["RUN x", "COPY a b", "ADD a b", "FROM a", "ARG a", 'SHELL ["a"]', "MAINTAINER m", "X"],
+    [
+        "RUN x",
+        "COPY a b",
+        "ADD a b",
+        "FROM a",
+        "ARG a",
+        'SHELL ["a"]',
+        "MAINTAINER m",
+        "STOPSIGNAL 9",
+        "X",
+    ],
 )
 def test_others_are_refused(change: str) -> None:
     with pytest.raises(DockerfileError):

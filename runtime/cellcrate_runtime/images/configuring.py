@@ -28,7 +28,6 @@ _CHANGES = (
     dockerfile.Healthcheck,
     dockerfile.Label,
     dockerfile.OnBuild,
-    dockerfile.StopSignal,
     dockerfile.User,
     dockerfile.Volume,
     dockerfile.Workdir,

@@ -86,7 +86,6 @@ def test_the_configuration_is_the_containers_with_changes(docker: Docker) -> Non
         "WORKDIR sub",
         "USER nobody",
         "ONBUILD RUN true",
-        "STOPSIGNAL SIGINT",
     ]
     flags = [word for change in changes for word in ("--change", change)]
     docker("commit", *flags, "one", "made:changed")
@@ -100,7 +99,6 @@ def test_the_configuration_is_the_containers_with_changes(docker: Docker) -> Non
     assert config["WorkingDir"] == "/srv/sub"
     assert config["User"] == "nobody"
     assert config["OnBuild"] == ["RUN true"]
-    assert config["StopSignal"] == "SIGINT"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from cellcrate_runtime.engine import image_documents
 from cellcrate_runtime.engine.api.app import Handler, Route
 from cellcrate_runtime.engine.api.errors import ClientGoneError, answer_for
 from cellcrate_runtime.engine.api.streams import send_all
-from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
+from cellcrate_runtime.engine.errors import BadRequestError, EngineError, NotServedError
 from cellcrate_runtime.engine.importing import begin_import
 from cellcrate_runtime.engine.own_threads import Fed, in_own_thread
 from cellcrate_runtime.images import BASE_REFERENCE, Image, ImageError, ImageNotFoundError
@@ -34,21 +34,28 @@ class Create(Handler):
     """``POST /images/create``: pull, or import an archive that comes as the body."""
 
     _importing: Fed[Image] | None = None
+    _refusal: Exception | None = None
 
     def prepare(self) -> None:
         """Begin to import what arrives: an archive never lies in memory as a whole."""
         super().prepare()
-        source = self.query("fromSrc")
-        if source:
+        if self.query("fromSrc"):
             self.request.connection.set_max_body_size(_ANY_SIZE)  # type: ignore[union-attr]
-            self._importing = begin_import(
-                self.engine,
-                source,
-                image_documents.named(self.query("repo"), self.query("tag")),
-                changes=self.get_query_arguments("changes"),
-                message=self.query("message"),
-                platform=self.query("platform"),
-            )
+            try:
+                self._importing = self._begin_import(self.query("fromSrc"))
+            except (EngineError, ImageError) as error:
+                # Said when all has been read: a client that still sends would not hear it.
+                self._refusal = error
+
+    def _begin_import(self, source: str) -> Fed[Image]:
+        return begin_import(
+            self.engine,
+            source,
+            image_documents.named(self.query("repo"), self.query("tag")),
+            changes=self.get_query_arguments("changes"),
+            message=self.query("message"),
+            platform=self.query("platform"),
+        )
 
     async def data_received(self, chunk: bytes) -> None:
         """Hand a piece of the archive on; with a pull nothing comes."""
@@ -63,6 +70,8 @@ class Create(Handler):
 
     async def post(self) -> None:
         """Have the base image packed, other images are not pulled yet; or end an import."""
+        if self._refusal is not None:
+            raise self._refusal
         if self._importing is not None:
             await self._import(self._importing)
             return
