@@ -1,8 +1,7 @@
-"""Compressed archives are read as what they are, told by their first bytes.
+"""Compressed layers are read as what they are, told by their first bytes.
 
 Media types are not relied on: tools have written gzip under the name of plain tar and the reverse.
-Layers are gzip or zstd; who imports an archive may have any that Docker knows.
-Sources: RFC 1952 (gzip), RFC 8878 (zstd); magic(5) for bzip2 and xz.
+Sources: RFC 1952 (gzip), RFC 8878 (zstd).
 """
 
 from __future__ import annotations
@@ -28,31 +27,25 @@ __all__ = ["decompressed"]
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
-BZIP2 = b"BZh"
-XZ = b"\xfd7zXZ\x00"
 PIECE = 1 << 18
 
 
 @contextlib.contextmanager
 def decompressed(source: io.RawIOBase) -> Iterator[Readable]:
-    """Read a layer's blob, or another archive, as the tar archive that it holds.
+    """Read a layer's blob as the tar archive that it holds.
 
     Raises:
         ImageError: It is compressed with zstd, which this machine has no means to read.
     """
     buffered = io.BufferedReader(source, PIECE)
     try:
-        start = buffered.peek(len(XZ))[: len(XZ)]
+        start = buffered.peek(len(ZSTD))[: len(ZSTD)]
         if start.startswith(GZIP):
             with gzip.GzipFile(fileobj=buffered) as file:
                 yield cast(Readable, file)
-        elif start.startswith(ZSTD):
+        elif start == ZSTD:
             with _zstd(buffered) as stream:
                 yield stream
-        elif start.startswith((BZIP2, XZ)):
-            module = importlib.import_module("bz2" if start.startswith(BZIP2) else "lzma")
-            with module.open(buffered) as file:
-                yield file
         else:
             yield buffered
     finally:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import contextlib
 import gzip
 import io
 import lzma
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from cellcrate_runtime.images.compression import decompressed
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
     from cellcrate_runtime.images.store import ImageStore
 
 __all__ = ["import_archive"]
+
+# Source: magic(5).
+_BZIP2 = b"BZh"
+_XZ = b"\xfd7zXZ\x00"
+_PIECE = 1 << 18
 
 
 def import_archive(
@@ -53,17 +61,8 @@ def import_archive(
         ImageError: It cannot be kept on this machine. Nothing stays.
     """
     with store.adding():
-        try:
-            # A buffered reader of our own, because what a client sends comes in any pieces.
-            with decompressed(cast(io.RawIOBase, archive)) as plain:
-                layer = store.add_layer(plain)
-        except (zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError) as error:
-            raise InvalidArchiveError(f"the archive is not well compressed: {error}") from error
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            # How bz2 says it.
-            raise InvalidArchiveError(f"the archive is not well compressed: {error}") from error
+        with _plain(archive) as plain:
+            layer = store.add_layer(plain)
         config = ImageConfig(
             created=created,
             architecture=platform.architecture,
@@ -74,3 +73,31 @@ def import_archive(
             history=[History(created=created, comment=comment)],
         )
         return store.add_image(config, [layer.descriptor], name)
+
+
+@contextlib.contextmanager
+def _plain(archive: Readable) -> Iterator[Readable]:
+    """Read an archive that may be compressed in a way that layers are not, too.
+
+    Raises:
+        InvalidArchiveError: From reading: it is not well compressed.
+    """
+    source = io.BufferedReader(cast(io.RawIOBase, archive), _PIECE)
+    start = source.peek(len(_XZ))
+    try:
+        if start.startswith(_BZIP2):
+            with bz2.open(source) as file:
+                yield cast(Readable, file)
+        elif start.startswith(_XZ):
+            with lzma.open(source) as file:
+                yield cast(Readable, file)
+        else:
+            with decompressed(cast(io.RawIOBase, source)) as plain:
+                yield plain
+    except (zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError) as error:
+        raise InvalidArchiveError(f"the archive is not well compressed: {error}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # How bz2 says it.
+        raise InvalidArchiveError(f"the archive is not well compressed: {error}") from error
