@@ -262,6 +262,22 @@ class TestAsRoot:
         text = CAPABILITY_2.decode("utf-8", "surrogateescape")
         assert found.get("SCHILY.xattr.security.capability") == (text if kept else None)
 
+    def test_access_control_lists_are_translated_back(self, upper: Path) -> None:
+        def acl(user: int) -> bytes:
+            # linux/posix_acl_xattr.h: owner, a user, the owning group, mask, others.
+            entries = ((1, 6, -1), (2, 4, user), (4, 4, -1), (16, 4, -1), (32, 0, -1))
+            return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *e) for e in entries)
+
+        (upper / "file").touch()
+        try:
+            os.setxattr(upper / "file", "system.posix_acl_access", acl(1_000_007))
+        except OSError:
+            pytest.skip("This file system has no access control lists.")
+        for ids, user in ((IDRange(0, 1_000_000, 65536), 7), (None, 1_000_007)):
+            found = entries_of(upper, ids=ids)["file"].pax_headers
+            text = found["SCHILY.xattr.system.posix_acl_access"]
+            assert text.encode("utf-8", "surrogateescape") == acl(user)
+
 
 def test_a_file_that_shrinks_is_filled_up(upper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (upper / "log").write_bytes(b"x" * 10)

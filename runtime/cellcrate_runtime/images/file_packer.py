@@ -23,6 +23,8 @@ __all__ = ["FilePacker", "Found", "walk"]
 PAX_XATTR = "SCHILY.xattr."
 _PIECE = 1 << 18
 _USER = "user."
+# What else Docker, containerd and containers/storage have in layers or take from them.
+_KEPT = (owners.CAPABILITY, "security.ima", *owners.ACCESS_CONTROL_LISTS)
 _TYPES = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -156,21 +158,24 @@ class FilePacker:
         except OSError:
             return  # some file systems know none
         for name in sorted(names):
-            value: bytes | None = None
-            if name == owners.CAPABILITY:
-                value = self._capability(os.getxattr(file, name))
-            elif name.startswith(_USER) and not is_mark(name):
-                value = os.getxattr(file, name)
+            if name not in _KEPT and (not name.startswith(_USER) or is_mark(name)):
+                continue
+            value = self._restored(name, os.getxattr(file, name))
             if value is not None:
                 _check_name(name, entry.name)
                 text = value.decode("utf-8", "surrogateescape")
                 entry.pax_headers = {**entry.pax_headers, PAX_XATTR + name: text}
 
-    def _capability(self, value: bytes) -> bytes | None:
+    def _restored(self, name: str, value: bytes) -> bytes | None:
+        """An attribute with the ids in it as a container sees them; None where it means nothing."""
         try:
-            return owners.restored_capability(value, self._ids.outside if self._ids else 0)
+            if name == owners.CAPABILITY:
+                return owners.restored_capability(value, self._ids.outside if self._ids else 0)
+            if name in owners.ACCESS_CONTROL_LISTS and self._ids is not None:
+                return owners.restored_acl(value, self._ids)
         except ValueError:
-            return value  # from a newer kernel than this is written for
+            pass  # from a newer kernel than this is written for
+        return value
 
 
 def _check_name(attribute: str, file: str) -> None:

@@ -42,7 +42,7 @@ def write_layer(
     """Write what a writable layer changes as a layer's archive; the same files, the same bytes.
 
     Entries are sorted. Times are kept to the nanosecond, and so are owners (as numbers), modes,
-    hard links, devices, file capabilities and the extended attributes ``user.*``. Sockets are left
+    hard links, devices, file capabilities, access control lists and ``user.*``. Sockets are left
     out. When something was removed is not told; the root folder is an entry if its mode or owner is
     not the usual one.
 

@@ -20,6 +20,7 @@ __all__ = [
     "moved_acl",
     "moved_capability",
     "moved_id",
+    "restored_acl",
     "restored_capability",
     "restored_id",
 ]
@@ -74,8 +75,7 @@ def moved_capability(value: bytes, ids: IDRange) -> bytes | None:
 
 def restored_id(outside: int, ids: IDRange, kind: str = "uid") -> int:
     """What an id outside is to the namespace: the reverse of :func:`moved_id`."""
-    inside = translate([IDRange(ids.outside, ids.inside, ids.size)], outside)
-    return _overflow_id(kind) if inside is None else inside
+    return moved_id(outside, _reverse(ids), kind)
 
 
 def restored_capability(value: bytes, root: int) -> bytes | None:
@@ -121,6 +121,19 @@ def _words_of(value: bytes) -> list[int]:
     if len(value) != 4 * _WORDS.get(revision, -1):
         raise ValueError(f"an unknown form of file capabilities: {value.hex()}")
     return words
+
+
+def restored_acl(value: bytes, ids: IDRange) -> bytes:
+    """The value of an access control list as the namespace sees it: :func:`moved_acl` reversed.
+
+    Raises:
+        ValueError: It is no such value.
+    """
+    return moved_acl(value, _reverse(ids))
+
+
+def _reverse(ids: IDRange) -> IDRange:
+    return IDRange(ids.outside, ids.inside, ids.size)
 
 
 @functools.cache
