@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import io
 import os
 import sys
 import threading
@@ -18,6 +20,7 @@ from tornado.iostream import PipeIOStream, StreamClosedError
 __all__ = ["Fed", "entered", "feed", "in_own_thread"]
 
 _T = TypeVar("_T")
+_BUFFER = 256 * 1024
 
 
 def in_own_thread(work: Callable[[], _T]) -> asyncio.Future[_T]:
@@ -57,10 +60,14 @@ class Fed(Generic[_T]):
     def __init__(self, work: Callable[[BinaryIO], _T]) -> None:
         read_end, write_end = os.pipe()
         self._pipe = PipeIOStream(write_end)
+        self._broken = threading.Event()
 
         def run() -> _T:
-            with open(read_end, "rb") as source:
-                return work(source)
+            with (
+                open(read_end, "rb", buffering=0) as pipe,
+                io.BufferedReader(_Whole(pipe, self._broken), _BUFFER) as source,
+            ):
+                return work(cast("BinaryIO", source))
 
         self.done = in_own_thread(run)
 
@@ -74,9 +81,31 @@ class Fed(Generic[_T]):
         self._pipe.close()
 
     def give_up(self) -> None:
-        """Break off: the rest will not come, and nobody asks for the result."""
+        """Break off: the rest will not come, and nobody asks for the result.
+
+        To the work that is a failure to read. It must not take the half for the whole.
+        """
+        self._broken.set()
         self.end()
         self.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+class _Whole(io.RawIOBase):
+    """A pipe that ends only if the stream did; if that broke off, reading fails."""
+
+    def __init__(self, pipe: io.FileIO, broken: threading.Event) -> None:
+        super().__init__()
+        self._pipe = pipe
+        self._broken = broken
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = self._pipe.readinto(buffer)
+        if not count and self._broken.is_set():
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the rest of the stream did not come")
+        return count
 
 
 async def feed(pieces: AsyncIterable[bytes], work: Callable[[BinaryIO], _T]) -> _T:

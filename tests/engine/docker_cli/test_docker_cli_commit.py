@@ -207,6 +207,23 @@ def test_what_cannot_be_imported_leaves_nothing(
     assert docker("images", "-aq").split() == docker("images", "-q", docker.image).split()
 
 
+def test_half_an_archive_of_a_client_that_left_is_no_image(engine: Any) -> None:
+    """Also where it ends between two files, and so looks whole."""
+    import socket
+
+    whole_file = archive()[:1024]  # a header, and a block of content
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(engine.socket))
+        head = "POST /images/create?fromSrc=-&repo=made&tag=half HTTP/1.1\r\nHost: x\r\n"
+        head += f"Content-Length: {len(archive())}\r\n\r\n"
+        connection.sendall(head.encode() + whole_file)
+        time.sleep(0.2)
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        assert "made:half" not in [tag for i in engine.client.images.list() for tag in i.tags]
+        time.sleep(0.1)
+
+
 def test_docker_py_commits(engine: Any) -> None:
     container = engine.client.containers.create(engine.image, ["true"], name="py")
     try:
