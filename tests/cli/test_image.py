@@ -78,7 +78,7 @@ def test_images_travel_through_a_pipe_and_a_file(
     [
         (("image", "inspect", "nope"), 1, "No such image: nope:latest"),
         (("image", "rm", "nope"), 1, "No such image: nope:latest"),
-        (("image", "history", "Not Good"), 1, "not a name"),
+        (("image", "history", "Not Good"), 1, "invalid reference format"),
         (("image", "save", "nope", "-o", "/tmp/never-written.tar"), 1, "No such image"),
         (("image", "load", "-i", "/nope.tar"), 1, "No such file"),
         (("image", "load", "-i", "/etc/passwd"), 1, "not an archive"),
@@ -107,3 +107,13 @@ def test_one_missing_image_does_not_keep_the_others(cellcrate: Cellcrate) -> Non
     done = cellcrate("image", "rm", "nope", "x", status=1)
     assert "Untagged: x:latest" in done.stdout
     assert "No such image: nope" in done.stderr
+
+
+def test_the_name_may_come_before_two_dashes(cellcrate: Cellcrate) -> None:
+    packed = cellcrate("image", "pack", "my/name:1", "-e", "A=1", "--", "ls", "cat")
+    assert packed.stdout.startswith("Packed my/name:1: ")
+    [image] = json.loads(cellcrate("image", "inspect", "my/name:1").stdout)
+    assert "A=1" in image["Config"]["Env"]
+    assert cellcrate("image", "pack", "--", "true").stdout.startswith("Packed true:latest: ")
+    for words in (["two", "names", "--", "ls"], ["one", "-t", "two", "--", "ls"]):
+        assert "one name at most" in cellcrate("image", "pack", *words, status=2).stderr

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from cellcrate_runtime.images import (
     InvalidReferenceError,
     PackError,
 )
-from cellcrate_runtime.images.packer.programs import Addition, Request, pack
+from cellcrate_runtime.images.packer.programs import ORIGINS_LABEL, Addition, Request, pack
 from images.handmade import AddImage, Entry, RunInside, folder
 
 
@@ -72,6 +75,55 @@ def test_a_python_script_brings_this_python(
     image = pack(store, Request(programs=[str(script)]))
     done = run_inside([*store.lower_dirs(image), *skeleton], *command_of(image))
     assert done.stdout == "42\n"
+
+
+@pytest.mark.parametrize("python", ["/usr/bin/python3", sys.executable])
+def test_a_python_brings_its_standard_library(
+    store: ImageStore, run_inside: RunInside, skeleton: list[Path], python: str
+) -> None:
+    """This one, from a virtual environment perhaps, and the system's, which may be another."""
+    if not os.access(python, os.X_OK):
+        pytest.skip(f"This machine has no {python}.")
+    image = pack(store, Request(programs=[python], tag="py"))
+    script = "import asyncio, json, sqlite3, ssl, sys; print(sys.version, sys.prefix)"
+    done = run_inside([*store.lower_dirs(image), *skeleton], *command_of(image, "-c", script))
+    version = subprocess.run(
+        [python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True, check=True
+    ).stdout
+    assert done.stdout == f"{version.strip()} /usr\n"
+
+
+def test_what_only_is_called_python_says_so(store: ImageStore, tmp_path: Path) -> None:
+    fake = tmp_path / "python3"
+    fake.write_text("#!/bin/sh\necho no\n")
+    fake.chmod(0o755)
+    with pytest.raises(PackError, match="standard library"):
+        pack(store, Request(programs=[str(fake)]))
+    assert store.images() == []
+
+
+def test_a_label_tells_where_everything_came_from(store: ImageStore, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/file").touch()
+    additions = [Addition(tmp_path / "data", "/srv/")]
+    image = pack(store, Request(programs=["ls", sys.executable], additions=additions, tag="one"))
+    origins = json.loads((image.config.execution.labels or {})[ORIGINS_LABEL])
+    root = store.lower_dirs(image)[0]
+    assert os.path.samefile(origins["/usr/bin/ls"], shutil.which("ls") or "")
+    assert origins["/srv/data"] == str(tmp_path / "data")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    assert origins[f"/usr/bin/{version}"] == os.path.realpath(sys.executable)
+    assert origins[f"/usr/lib/{version}"] == str(Path(os.path.realpath(os.__file__)).parent)
+    libraries = {name: source for name, source in origins.items() if ".so" in name}
+    assert any("/libc.so.6" in name for name in libraries)
+    assert any("/ld-" in name for name in libraries)
+    for name, source in origins.items():
+        assert (root / name.lstrip("/")).exists(), name
+        assert os.path.exists(source)
+    above = pack(store, Request(programs=["cat"], base="one", tag="two"))
+    more = json.loads((above.config.execution.labels or {})[ORIGINS_LABEL])
+    assert more.items() > origins.items()
+    assert "/usr/bin/cat" in more
 
 
 def test_files_and_folders_are_added(
@@ -189,7 +241,11 @@ def test_set_user_id_programs_are_packed_without_that_right(store: ImageStore) -
         (Request(programs=["no-such-program"]), PackError, "cannot find the program"),
         (Request(programs=["/etc/passwd"]), PackError, "may not be executed"),
         (Request(programs=["/tmp"]), PackError, "cannot find the program"),
-        (Request(programs=["ls"], tag="Not Good"), InvalidReferenceError, "not a name"),
+        (
+            Request(programs=["ls"], tag="Not Good"),
+            InvalidReferenceError,
+            "invalid reference format",
+        ),
         (Request(programs=["ls"], base="nope"), ImageNotFoundError, "No such image"),
         (Request(programs=["ls"], env=["x"]), PackError, "NAME=value"),
         (Request(programs=["ls"], workdir="app"), PackError, "must begin with a slash"),

@@ -1,22 +1,15 @@
-"""The packed base image runs under other engines: it is an image like any other."""
+"""Packed images run under other engines: they are images like any other."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
 
 from cellcrate_runtime.images import BASE_REFERENCE, ImageStore
+from cellcrate_runtime.images.packer.programs import Addition, Request, pack
+from images import peers
 
 pytestmark = [
     pytest.mark.peer,
@@ -25,13 +18,11 @@ pytestmark = [
     ),
 ]
 PROGRAM = "import sqlite3, ssl, sys; print(sys.version_info.major, sqlite3.connect(':memory:'))"
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A folder with a short name: engines put sockets into theirs."""
-    with tempfile.TemporaryDirectory(prefix="cc-", dir="/var/tmp") as folder:
-        yield Path(folder)
+SCRIPT = """\
+#!/usr/bin/env python3
+import json, sys; print(json.load(open("/srv/data.json")), sys.argv[1:])
+"""
+SAID = "{'answer': 42} ['asked']"
 
 
 @pytest.fixture(scope="module")
@@ -43,81 +34,62 @@ def archive(base_store: ImageStore, tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
-@pytest.mark.skipif(shutil.which("podman") is None, reason="There is no podman on this machine.")
-def test_podman_loads_and_runs_it(archive: Path, base_store: ImageStore, short_path: Path) -> None:
-    def podman(*words: str) -> str:
-        command = ["podman", "--root", f"{short_path}/root", "--runroot", f"{short_path}/run"]
-        command += ["--storage-driver", "overlay", "--runtime", "runc"]
-        command += ["--cgroup-manager", "cgroupfs", "--events-backend", "none", *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A script with its data, packed with its Python alone, and saved."""
+    folder = tmp_path_factory.mktemp("packed")
+    (folder / "data.json").write_text('{"answer": 42}')
+    script = folder / "answer"
+    script.write_text(SCRIPT)
+    script.chmod(0o755)
+    store = ImageStore(folder / "images")
+    additions = [Addition(folder / "data.json", "/srv/")]
+    request = Request(programs=[str(script)], additions=additions, tag="made.example/answer:1")
+    image = pack(store, request)
+    assert image.repo_tags == ["made.example/answer:1"]
+    path = folder / "answer.tar"
+    with path.open("wb") as file:
+        store.save(["made.example/answer:1"], file)
+    return path
 
-    try:
+
+def test_podman_loads_and_runs_them(archive: Path, packed: Path, base_store: ImageStore) -> None:
+    with peers.podman() as podman:
         assert BASE_REFERENCE in podman("load", "--input", str(archive))
-        assert podman("images", "--no-trunc", "--quiet").split() == [
-            base_store.get(BASE_REFERENCE).id
-        ]
-        limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
-        program = ["--network", "none", BASE_REFERENCE, "python3", "-c", PROGRAM]
-        assert podman("run", "--rm", *limits, *program).startswith("3 <sqlite3")
-    finally:
-        podman("rmi", "--all", "--force")
-        # The store's own mount, which podman leaves for the next command.
-        subprocess.run(["umount", f"{short_path}/root/overlay"], capture_output=True, check=False)
+        ids = podman("images", "--no-trunc", "--quiet").split()
+        assert ids == [base_store.get(BASE_REFERENCE).id]
+        assert podman.run(BASE_REFERENCE, "python3", "-c", PROGRAM).startswith("3 <sqlite3")
+        podman("load", "--input", str(packed))
+        assert podman.run("made.example/answer:1", "asked").strip() == SAID
 
 
-@pytest.fixture
-def dockerd(short_path: Path) -> Iterator[docker.DockerClient]:
-    """A Docker Engine with state of its own."""
-    if shutil.which("dockerd") is None:
-        pytest.skip("There is no dockerd on this machine.")
-    socket_path, log_path = short_path / "docker.sock", short_path / "log"
-    command = ["dockerd", "--host", f"unix://{socket_path}", "--data-root", f"{short_path}/data"]
-    command += ["--exec-root", f"{short_path}/exec", "--pidfile", f"{short_path}/pid"]
-    command += ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
-    with (
-        log_path.open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,
-    ):
-        try:
-            _wait_for(socket_path, process, log_path)
-            client = docker.DockerClient(f"unix://{socket_path}", version="auto")
-            yield client
-            client.close()
-        finally:
-            process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            process.kill()
-
-
-def _wait_for(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until somebody listens on a socket."""
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        with socket.socket(socket.AF_UNIX) as connection:
-            try:
-                connection.connect(str(path))
-                return
-            except OSError:
-                time.sleep(0.1)
-    pytest.skip(f"dockerd does not start here: {log.read_text()[-300:]}")
-
-
-def test_docker_loads_it_and_we_load_what_it_saves(
-    dockerd: docker.DockerClient, archive: Path, base_store: ImageStore, tmp_path: Path
+def test_docker_loads_and_runs_them_and_we_load_what_it_saves(
+    archive: Path, packed: Path, base_store: ImageStore, tmp_path: Path
 ) -> None:
-    with archive.open("rb") as file:
-        [image] = dockerd.images.load(file)
-    ours = base_store.get(BASE_REFERENCE)
-    assert image.tags == [BASE_REFERENCE]
-    assert image.id == ours.id
     back = tmp_path / "back.tar"
-    with back.open("wb") as file:
-        file.writelines(image.save(named=True))
+    ours = base_store.get(BASE_REFERENCE)
+    with peers.dockerd() as docker:
+        docker("load", "--input", str(archive))
+        assert docker("images", "--no-trunc", "--quiet", BASE_REFERENCE) == ours.id
+        docker("load", "--input", str(packed))
+        limits = ["--ulimit", "nofile=1024:1024"]
+        assert docker.run(*limits, "made.example/answer:1", "asked") == SAID
+        assert docker.run(*limits, BASE_REFERENCE, "python3", "-c", PROGRAM).startswith("3 <")
+        docker("save", "--output", str(back), BASE_REFERENCE)
     other = ImageStore(tmp_path / "other")
     with back.open("rb") as file:
         [loaded] = other.load(file)
     assert (loaded.image_id, loaded.reference) == (ours.id, BASE_REFERENCE)
     assert other.get(BASE_REFERENCE).diff_ids == ours.diff_ids
+
+
+def test_what_skopeo_copies_and_umoci_unpacks_runs(packed: Path, tmp_path: Path) -> None:
+    peers.need("skopeo")
+    peers.need("umoci")
+    layout = f"{tmp_path}/layout:1"
+    peers.call("skopeo", "copy", "--quiet", f"docker-archive:{packed}", f"oci:{layout}")
+    peers.call("umoci", "unpack", "--image", layout, tmp_path / "bundle")
+    root = tmp_path / "bundle/rootfs"
+    environment = {"PATH": "/usr/local/bin:/usr/bin"}
+    said = peers.call("/usr/sbin/chroot", root, "/usr/local/bin/answer", "asked", env=environment)
+    assert said.strip() == SAID

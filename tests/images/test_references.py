@@ -72,7 +72,7 @@ def test_what_cannot_be_a_name_is_refused(text: str) -> None:
 
 
 def test_capitals_are_named_as_the_reason() -> None:
-    with pytest.raises(InvalidReferenceError, match="lower case"):
+    with pytest.raises(InvalidReferenceError, match="must be lowercase"):
         parse("Python")
 
 

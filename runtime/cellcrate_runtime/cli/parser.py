@@ -16,10 +16,12 @@ _Subparsers = Any  # argparse names its type of this only privately
 
 PACK_HELP = """\
 Make an image out of programs that this machine has: each program, the shared libraries that it
-needs, and the files that you add. Nothing is downloaded.
+needs, with a Python its standard library, and the files that you add. Nothing is downloaded. The
+name comes before "--" or with --tag; without one the image is called like its first program.
 
   cellcrate image pack curl
-  cellcrate image pack --tag game --add levels/:/srv/levels/ ./game
+  cellcrate image pack game --add levels/:/srv/levels/ -- ./game
+  cellcrate image pack calc -e LANG=C.UTF-8 -- python3 bc
   cellcrate image pack --from cellcrate/base --tag bank --add bank.py --cmd "python3 bank.py"
   cellcrate image pack --base
 """
@@ -103,7 +105,9 @@ def _add_env(commands: _Subparsers) -> None:
 
 def _add_image(commands: _Subparsers) -> None:
     image = commands.add_parser("image", help="pack, list, save, load and remove images")
-    verbs = image.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    verbs = image.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_ImageParser
+    )
     _add_pack(verbs)
     ls = _command(verbs, "ls", "image:ls", "list images")
     ls.add_argument("-q", "--quiet", action="store_true", help="print ids only")
@@ -128,7 +132,9 @@ def _add_image(commands: _Subparsers) -> None:
 
 def _add_pack(verbs: _Subparsers) -> None:
     pack = _command(verbs, "pack", "pack:run", "make an image out of programs of this machine")
+    pack.has_name_before_dashes = True  # type: ignore[attr-defined]
     pack.description = PACK_HELP
+    pack.usage = "%(prog)s [OPTIONS] [NAME[:TAG] --] PROGRAM..."
     pack.add_argument(
         "programs", metavar="PROGRAM", nargs="*", help="a program's path, or its name on PATH"
     )
@@ -174,6 +180,26 @@ def _command(commands: _Subparsers, name: str, run: str, help: str) -> argparse.
     )
     parser.set_defaults(run=run)
     return parser
+
+
+class _ImageParser(argparse.ArgumentParser):
+    """Understands ``NAME -- PROGRAM...`` where it shall; to argparse the dashes mean nothing."""
+
+    has_name_before_dashes = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        words = list(args or ())
+        if not self.has_name_before_dashes or "--" not in words:
+            return super().parse_known_args(words, namespace)
+        dashes = words.index("--")
+        found, unknown = super().parse_known_args(words[:dashes], namespace)
+        if len(found.programs) > 1 or (found.programs and found.tag):
+            self.error("one name at most comes before --, and the programs after it")
+        found.tag = found.tag or next(iter(found.programs), None)
+        found.programs = words[dashes + 1 :]
+        return found, unknown
 
 
 class _VersionAction(argparse.Action):

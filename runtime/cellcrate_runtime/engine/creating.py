@@ -42,7 +42,7 @@ from cellcrate_runtime.oci.spec import IDMapping
 if TYPE_CHECKING:
     from cellcrate_runtime.engine.core import Engine
 
-__all__ = ["create"]
+__all__ = ["complete", "create"]
 
 _HOSTNAME = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_.-]*[a-zA-Z0-9_])?")
 _MIN_HEALTH_TIME = 1_000_000  # nanoseconds, Docker's MinimumDuration
@@ -66,7 +66,9 @@ async def create(
     name = names.check_name(name) if name else names.random_name(engine.containers.has_name)
     config, host = _config(request), request.host_config
     _check_config(config)
-    _complete(config, image.config.execution)
+    complete(config, image.config.execution)
+    if not config.entrypoint and not config.cmd:
+        raise BadRequestError("no command specified")
     _refuse_unserved(request)
     modes = _check_host(engine, host)
     wanted = volumes(host)
@@ -191,7 +193,7 @@ def _check_health(check: HealthConfig) -> None:
         )
 
 
-def _complete(config: ContainerConfig, image: Execution) -> None:
+def complete(config: ContainerConfig, image: Execution) -> None:
     """Fill in what the image says and the user did not, as ``docker run`` has it."""
     config.user = config.user or image.user or ""
     config.exposed_ports = {**(image.exposed_ports or {}), **config.exposed_ports}
@@ -210,8 +212,6 @@ def _complete(config: ContainerConfig, image: Execution) -> None:
             config.entrypoint = image.entrypoint
     if config.entrypoint == [""]:
         config.entrypoint = None  # how a client takes the image's entry point away
-    if not config.entrypoint and not config.cmd:
-        raise BadRequestError("no command specified")
     if image.healthcheck is not None:
         config.healthcheck = _merged_health(config.healthcheck, image)
 

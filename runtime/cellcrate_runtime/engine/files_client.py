@@ -62,6 +62,14 @@ class Files:
         """Begin to pack the root file system, without what is mounted in it."""
         return ArchiveStream(await self._run(protocol.Export()), None)
 
+    async def pack_layer(self, latest: int | None = None) -> ArchiveStream:
+        """Begin to pack what differs from the image, as the archive of an image's layer.
+
+        Args:
+            latest: No file is to be later than this, in seconds since 1970.
+        """
+        return ArchiveStream(await self._run(protocol.PackLayer(latest=latest)), None)
+
     async def put(
         self,
         path: str,

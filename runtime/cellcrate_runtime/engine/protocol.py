@@ -50,6 +50,7 @@ __all__ = [
     "LauncherRequest",
     "LogFile",
     "OutOfMemory",
+    "PackLayer",
     "PathStat",
     "PutArchive",
     "Refused",
@@ -302,13 +303,19 @@ class Changes(_Message):
     """List what differs from the image. Answered by :class:`ChangesFound`, then :class:`Done`."""
 
 
+class PackLayer(_Message):
+    """Pack the writable layer as the archive of an image's layer: the archive, :class:`Done`."""
+
+    latest: int | None = None  # seconds since the epoch; no file is to be later than this
+
+
 class RemoveTrees(_Message):
     """Remove folders of the host, with files whose owners the user could not remove himself."""
 
     paths: list[str]
 
 
-Task: TypeAlias = StatPath | GetArchive | PutArchive | Export | Changes | RemoveTrees
+Task: TypeAlias = StatPath | GetArchive | PutArchive | Export | Changes | PackLayer | RemoveTrees
 
 
 class Work(_Request, kw_only=True):

@@ -159,7 +159,10 @@ class RootFS(msgspec.Struct, kw_only=True):
 
 
 class ImageConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A whole image configuration. The digest of its bytes is the image's id."""
+    """A whole image configuration. The digest of its bytes is the image's id.
+
+    ``docker_version`` is Docker's addition to the specification: what made the image.
+    """
 
     created: str | None = None
     author: str | None = None
@@ -168,6 +171,7 @@ class ImageConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
     os_version: str | None = msgspec.field(default=None, name="os.version")
     os_features: list[str] | None = msgspec.field(default=None, name="os.features")
     variant: str | None = None
+    docker_version: str | None = None
     config: Execution | None = None
     rootfs: RootFS
     history: list[History] | None = None

@@ -24,6 +24,8 @@ class Image:
         references: Every name that it has in the store.
         size: The bytes of the files in its layers, unpacked.
         manifest_digest: The digest of its manifest, by which registries know it.
+        parent: The id of the image that it was made from on this machine; empty if it was not.
+        tagged: When it was last given a name, in nanoseconds since 1970; 0 for never.
     """
 
     id: str
@@ -32,6 +34,8 @@ class Image:
     manifest: Manifest
     manifest_digest: str
     size: int
+    parent: str = ""
+    tagged: int = 0
 
     @property
     def short_id(self) -> str:

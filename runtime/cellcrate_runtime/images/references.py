@@ -104,12 +104,12 @@ def parse(text: str) -> Reference:
     domain, remainder = _split_domain(text)
     if remainder.split(":")[0].split("@")[0].lower() != remainder.split(":")[0].split("@")[0]:
         raise InvalidReferenceError(
-            f'"{text}" is not a name of an image: repository names are written in lower case.'
+            f"invalid reference format: repository name ({remainder}) must be lowercase"
         )
     match = _reference.fullmatch(f"{domain}/{remainder}")
     if match is None:
         raise InvalidReferenceError(
-            f'"{text}" is not a name of an image. Names look like "name", "name:tag", '
+            f'invalid reference format: "{text}". Names look like "name", "name:tag", '
             '"registry.example.com/folder/name:tag" or "name@sha256:…"; '
             "a name is made of lower-case letters, digits, and single . _ - between them."
         )

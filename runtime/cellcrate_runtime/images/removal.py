@@ -25,7 +25,12 @@ SHORT_ID = 12
 
 
 def remove(
-    store: ImageStore, reference: str, force: bool, uses: Sequence[ImageUse]
+    store: ImageStore,
+    reference: str,
+    force: bool,
+    uses: Sequence[ImageUse],
+    *,
+    keep_parents: bool = False,
 ) -> list[Removal]:
     """Take a name away, and delete the image with its last name.
 
@@ -37,22 +42,26 @@ def remove(
     mine = [use for use in uses if use.image_id == image.id]
     if _is_id_of(image, reference):
         names = list(image.references)
-        _refuse_if_needed(image, mine, force)
+        _refuse_if_needed(store, image, mine, force)
         if not force and not _is_single(names) and names:
             raise _conflict(image, "must be forced", "image is referenced in multiple repositories")
-        return _delete(store, image, names)
-    names = _names_to_take(image, parse(reference).with_default_tag())
-    last = len(names) == len(image.references)
-    if last and mine and not force:
-        raise ImageConflictError(
-            f'conflict: unable to remove repository reference "{reference}" (must force) - '
-            f"container {mine[0].container_id[:SHORT_ID]} is using its referenced image "
-            f"{image.short_id}"
-        )
-    if last and not any(use.running for use in mine):
-        return _delete(store, image, names)
-    # A running container keeps the image, by then without a name, as it does in Docker.
-    return _untag(store, names)
+    else:
+        names = _names_to_take(image, parse(reference).with_default_tag())
+        last = len(names) == len(image.references)
+        if last and mine and not force:
+            raise ImageConflictError(
+                f'conflict: unable to remove repository reference "{reference}" (must force) - '
+                f"container {mine[0].container_id[:SHORT_ID]} is using its referenced image "
+                f"{image.short_id}"
+            )
+        # A running container keeps the image, by then without a name, and so does one that was
+        # made from it.
+        if not last or any(use.running for use in mine) or store.notes.children(image.id):
+            return _untag(store, names)
+    records = _delete(store, image, names)
+    if not keep_parents and any(record.deleted for record in records):
+        records += _delete_nameless(store, image.parent, uses)
+    return records
 
 
 def collect(store: ImageStore) -> Collected:
@@ -78,6 +87,7 @@ def collect(store: ImageStore) -> Collected:
             copies = store.shifted.size(diff_id)
             freed += store.layers.remove(diff_id) + copies
             layers.append(diff_id)
+        store.notes.keep_only({image.id for image in images})
         store.blobs.remove_unfinished()
         store.layers.remove_unfinished()
     return layers, freed
@@ -104,6 +114,7 @@ def _delete(store: ImageStore, image: Image, names: Sequence[Reference]) -> list
         renamed = any(row.reference for row in rows if row.digest in manifests)
         if not renamed:
             rows.drop(manifests)
+            store.notes.forget(image.id)
     records = [Removal(untagged=name.familiar) for name in names]
     if renamed:
         return records
@@ -113,6 +124,19 @@ def _delete(store: ImageStore, image: Image, names: Sequence[Reference]) -> list
     records += [
         Removal(deleted=chain) for diff_id, chain in reversed(list(stacks)) if diff_id in gone
     ]
+    return records
+
+
+def _delete_nameless(store: ImageStore, image_id: str, uses: Sequence[ImageUse]) -> list[Removal]:
+    """Delete an image that was there for what was made from it, and those that it was made from."""
+    records: list[Removal] = []
+    used = {use.image_id for use in uses}
+    known = {image.id: image for image in store.images()}
+    while (image := known.get(image_id)) is not None:
+        if image.references or image.id in used or store.notes.children(image.id):
+            break
+        records += _delete(store, image, [])
+        image_id = image.parent
     return records
 
 
@@ -150,7 +174,11 @@ def _is_single(names: Sequence[Reference]) -> bool:
     return bool(names) and len(tags) <= 1 and len({name.name for name in names}) == 1
 
 
-def _refuse_if_needed(image: Image, uses: Sequence[ImageUse], force: bool) -> None:
+def _refuse_if_needed(
+    store: ImageStore, image: Image, uses: Sequence[ImageUse], force: bool
+) -> None:
+    if store.notes.children(image.id):
+        raise _conflict(image, "cannot be forced", "image has dependent child images")
     for use in uses:
         container = use.container_id[:SHORT_ID]
         if use.running:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from cellcrate_runtime.images.holds import Holds
 from cellcrate_runtime.images.image import DiskUsage, HistoryStep, Image, ImageUse, Removal
 from cellcrate_runtime.images.layers import LayerInfo, LayerStore
 from cellcrate_runtime.images.lookup import find_id
+from cellcrate_runtime.images.notes import Notes
 from cellcrate_runtime.images.references import Reference, parse
 from cellcrate_runtime.images.shifted_layers import ShiftedLayers
 from cellcrate_runtime.images.table import ReferenceTable, Row
@@ -44,6 +45,7 @@ from cellcrate_runtime.images.unpack import unpack_layer
 from cellcrate_runtime.linux.idmap import IDRange
 
 if TYPE_CHECKING:
+    from cellcrate_runtime.images.additions import NewLayer
     from cellcrate_runtime.images.archive_load import Loaded
 
 __all__ = ["ImageStore"]
@@ -60,6 +62,7 @@ class ImageStore:
         self.shifted = ShiftedLayers(root, self.layers)
         self.table = ReferenceTable(root)
         self.holds = Holds(root)
+        self.notes = Notes(root)
         # Held shared by those who add content, exclusively by the collector.
         self.content_lock = root / "content.lock"
         self._parsed: dict[str, tuple[Manifest, ImageConfig]] = {}
@@ -113,9 +116,15 @@ class ImageStore:
                 rows.keep(row)
             else:
                 rows.name(row, reference.canonical)
+                self.notes.change(self.image_id(manifest_digest), tagged=time.time_ns())
 
     def remove(
-        self, reference: str, *, force: bool = False, uses: Iterable[ImageUse] | None = None
+        self,
+        reference: str,
+        *,
+        force: bool = False,
+        uses: Iterable[ImageUse] | None = None,
+        keep_parents: bool = False,
     ) -> list[Removal]:
         """Take a name away, and delete the image with its last name, as ``docker rmi`` does.
 
@@ -123,6 +132,7 @@ class ImageStore:
             reference: A name, which is taken away; or an id, which deletes the image.
             force: Delete although stopped containers use it, or although it has several names.
             uses: The containers that there are; by default those that :meth:`hold` knows.
+            keep_parents: Leave the images that it was made from, which nothing names any more.
 
         Raises:
             ImageNotFoundError: There is no such image.
@@ -130,7 +140,8 @@ class ImageStore:
         """
         from cellcrate_runtime.images.removal import remove
 
-        return remove(self, reference, force, self.holds.uses() if uses is None else list(uses))
+        known = self.holds.uses() if uses is None else list(uses)
+        return remove(self, reference, force, known, keep_parents=keep_parents)
 
     def hold(self, container_id: str, image: Image) -> None:
         """Keep an image's layers for a container, whatever becomes of the image."""
@@ -218,14 +229,27 @@ class ImageStore:
 
     def history(self, image: Image) -> list[HistoryStep]:
         """How an image came about, newest step first, with the bytes that each step added."""
-        sizes = iter([self._layer_size(pair) for pair in _pairs(image)])
-        steps = [
-            HistoryStep(step, 0 if step.empty_layer else next(sizes, 0))
-            for step in image.config.history or []
-        ]
-        if steps:
-            steps[-1] = replace(steps[-1], image_id=image.id, tags=image.repo_tags)
-        return steps[::-1]
+        from cellcrate_runtime.images.history import history
+
+        return history(self, image, [self._layer_size(pair) for pair in _pairs(image)])
+
+    def add_layer(self, archive: Readable) -> NewLayer:
+        """Store and unpack a layer; call it in :meth:`adding`. See :func:`additions.add_layer`."""
+        from cellcrate_runtime.images.additions import add_layer
+
+        return add_layer(self, archive)
+
+    def add_image(
+        self,
+        config: ImageConfig,
+        layers: Sequence[Descriptor],
+        name: Reference | None = None,
+        parent: str = "",
+    ) -> Image:
+        """Make an image of layers that are in the store. See :func:`additions.add_image`."""
+        from cellcrate_runtime.images.additions import add_image
+
+        return add_image(self, config, layers, name, parent)
 
     def save(self, references: Sequence[str], output: Writable) -> None:
         """Write images as one archive that ``docker load`` and ``podman load`` read.
@@ -290,6 +314,7 @@ class ImageStore:
         """Put an image together from all of its rows in the table."""
         manifest, config = self._parse(rows[0].digest)
         pairs = zip(manifest.layers, config.rootfs.diff_ids, strict=True)
+        note = self.notes.get(manifest.config.digest)
         return Image(
             id=manifest.config.digest,
             references=tuple(parse(row.reference) for row in rows if row.reference),
@@ -297,6 +322,8 @@ class ImageStore:
             manifest=manifest,
             manifest_digest=rows[0].digest,
             size=sum(self._layer_size(pair) for pair in pairs),
+            parent=note.parent,
+            tagged=note.tagged,
         )
 
     def _parse(self, manifest_digest: str) -> tuple[Manifest, ImageConfig]:

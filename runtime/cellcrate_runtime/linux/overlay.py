@@ -56,6 +56,10 @@ def mount_overlay(
         ]
         if userxattr:
             options.append(("userxattr", None))
+        else:
+            # Whatever the kernel's configuration says: what a layer changes shall be told from that
+            # layer alone. (With userxattr they are off, and may not be named.)
+            options += [("redirect_dir", "off"), ("metacopy", "off")]
         names = [_name_below(layers, folder) for folder in lower]
         with owner:
             overlay = _overlay(layers_fd, names, options)

@@ -14,7 +14,16 @@ import struct
 
 from cellcrate_runtime.linux.idmap import IDRange, translate
 
-__all__ = ["ACCESS_CONTROL_LISTS", "CAPABILITY", "moved_acl", "moved_capability", "moved_id"]
+__all__ = [
+    "ACCESS_CONTROL_LISTS",
+    "CAPABILITY",
+    "moved_acl",
+    "moved_capability",
+    "moved_id",
+    "restored_acl",
+    "restored_capability",
+    "restored_id",
+]
 
 CAPABILITY = "security.capability"
 ACCESS_CONTROL_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
@@ -22,7 +31,7 @@ ACCESS_CONTROL_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
 _REVISION_MASK = 0xFF00_0000
 _REVISION_1, _REVISION_2, _REVISION_3 = 0x0100_0000, 0x0200_0000, 0x0300_0000
 # Revision and flags; permitted and inheritable, low words; the same, high words; the root's id.
-_CAPABILITY_3 = struct.Struct("<6I")
+_CAPABILITY_2, _CAPABILITY_3 = struct.Struct("<5I"), struct.Struct("<6I")
 _WORDS = {_REVISION_1: 3, _REVISION_2: 5, _REVISION_3: 6}
 
 _ACL_VERSION = struct.pack("<I", 2)
@@ -54,16 +63,40 @@ def moved_capability(value: bytes, ids: IDRange) -> bytes | None:
     Raises:
         ValueError: It is no such value.
     """
-    words = [word for (word,) in struct.iter_unpack("<I", value[: len(value) // 4 * 4])]
-    revision = words[0] & _REVISION_MASK if words else 0
-    if len(value) != 4 * _WORDS.get(revision, -1):
-        raise ValueError(f"an unknown form of file capabilities: {value.hex()}")
+    words = _words_of(value)
+    revision = words[0] & _REVISION_MASK
     root = translate([ids], words[5] if revision == _REVISION_3 else 0)
     if root is None:
         return None
     sets = (*words[1:5], 0, 0)[:4]
     flags = words[0] & ~_REVISION_MASK
     return _CAPABILITY_3.pack(_REVISION_3 | flags, *sets, root)
+
+
+def restored_id(outside: int, ids: IDRange, kind: str = "uid") -> int:
+    """What an id outside is to the namespace: the reverse of :func:`moved_id`."""
+    return moved_id(outside, _reverse(ids), kind)
+
+
+def restored_capability(value: bytes, root: int) -> bytes | None:
+    """The value of ``security.capability`` as it stands in an image: it counts for any root.
+
+    Args:
+        value: What is on disk, of any revision.
+        root: The id on disk of the root whose capabilities these are.
+
+    Returns None where they are those of another namespace's root.
+
+    Raises:
+        ValueError: It is no such value.
+    """
+    words = _words_of(value)
+    if words[0] & _REVISION_MASK != _REVISION_3:
+        return value
+    if words[5] != root:
+        return None
+    flags = words[0] & ~_REVISION_MASK
+    return _CAPABILITY_2.pack(_REVISION_2 | flags, *words[1:5])
 
 
 def moved_acl(value: bytes, ids: IDRange) -> bytes:
@@ -80,6 +113,27 @@ def moved_acl(value: bytes, ids: IDRange) -> bytes:
         outside = moved_id(id_, ids, kind) if tag in _ACL_WITH_ID else id_
         moved += _ACL_ENTRY.pack(tag, permissions, outside)
     return bytes(moved)
+
+
+def _words_of(value: bytes) -> list[int]:
+    words = [word for (word,) in struct.iter_unpack("<I", value[: len(value) // 4 * 4])]
+    revision = words[0] & _REVISION_MASK if words else 0
+    if len(value) != 4 * _WORDS.get(revision, -1):
+        raise ValueError(f"an unknown form of file capabilities: {value.hex()}")
+    return words
+
+
+def restored_acl(value: bytes, ids: IDRange) -> bytes:
+    """The value of an access control list as the namespace sees it: :func:`moved_acl` reversed.
+
+    Raises:
+        ValueError: It is no such value.
+    """
+    return moved_acl(value, _reverse(ids))
+
+
+def _reverse(ids: IDRange) -> IDRange:
+    return IDRange(ids.outside, ids.inside, ids.size)
 
 
 @functools.cache

@@ -95,10 +95,13 @@ def test_the_root_is_packed_with_leading_slashes(box: Box) -> None:
         async with files_of(box, "stopped") as files:
             async with await files.get("/") as stream:
                 content = b"".join([chunk async for chunk in stream])
-            headers = [content[at : at + 100].rstrip(b"\0") for at in (0, 512)]
-            assert headers[0] == b"/"
-            assert headers[1].startswith(b"/")
-            assert not headers[1].startswith(b"//")
+            # Not by tarfile, which takes the slashes away.
+            headers = [content[at : at + 512] for at in range(0, len(content), 512)]
+            names = [h[:100].rstrip(b"\0") for h in headers if h[257:262] == b"ustar"]
+            first, second, *_ = [name for name in names if name != b"././@PaxHeader"]
+            assert first == b"/"
+            assert second.startswith(b"/")
+            assert not second.startswith(b"//")
 
     asyncio.run(scenario())
 

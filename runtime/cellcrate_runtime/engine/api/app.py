@@ -40,6 +40,7 @@ _MODULES = (
     "containers",
     "attach",
     "archive",
+    "commit",
     "disk_usage",
     "events",
     "execs",

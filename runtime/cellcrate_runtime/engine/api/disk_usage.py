@@ -41,7 +41,10 @@ class DiskUsage(Handler):
             "LayersSize": usage.layers_size,
             "Images": [
                 image_documents.summary_document(
-                    image, used.count(image.id), usage.shared_sizes.get(image.id, 0)
+                    image,
+                    containers=used.count(image.id),
+                    shared=usage.shared_sizes.get(image.id, 0),
+                    version=self.api_version,
                 )
                 for image in self.engine.images.images()
             ],

@@ -16,6 +16,7 @@ from cellcrate_runtime.images import (
     InvalidArchiveError,
     InvalidReferenceError,
 )
+from cellcrate_runtime.images.dockerfile.errors import DockerfileError
 
 __all__ = ["ClientGoneError", "answer_for"]
 
@@ -24,6 +25,7 @@ _OF_IMAGES: tuple[tuple[type[ImageError], int], ...] = (
     (AmbiguousImageError, 400),
     (ImageNotFoundError, 404),
     (InvalidReferenceError, 400),
+    (DockerfileError, 400),
     (ImageConflictError, 409),
     (InvalidArchiveError, 400),
     (ImageError, 500),

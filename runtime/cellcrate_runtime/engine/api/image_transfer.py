@@ -1,14 +1,12 @@
-"""Images that come and go: pull (of the base image alone), save and load."""
+"""Images that come and go: pull (of the base image alone), import, save and load."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import threading
 from collections.abc import AsyncIterator, Callable
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO
 
 import msgspec
 from tornado.iostream import PipeIOStream, StreamClosedError
@@ -18,25 +16,65 @@ from cellcrate_runtime.engine import image_documents
 from cellcrate_runtime.engine.api.app import Handler, Route
 from cellcrate_runtime.engine.api.errors import ClientGoneError, answer_for
 from cellcrate_runtime.engine.api.streams import send_all
-from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
+from cellcrate_runtime.engine.errors import BadRequestError, EngineError, NotServedError
+from cellcrate_runtime.engine.importing import begin_import
+from cellcrate_runtime.engine.own_threads import Fed, in_own_thread
 from cellcrate_runtime.images import BASE_REFERENCE, Image, ImageError, ImageNotFoundError
 from cellcrate_runtime.images.references import parse
 
 __all__ = ["routes"]
 
-_T = TypeVar("_T")
 _log = logging.getLogger("cellcrate.images")
 _CHUNK = 256 * 1024
 _ANY_SIZE = 2**63
 
 
+@stream_request_body
 class Create(Handler):
-    """``POST /images/create``: pull."""
+    """``POST /images/create``: pull, or import an archive that comes as the body."""
+
+    _importing: Fed[Image] | None = None
+    _refusal: Exception | None = None
+
+    def prepare(self) -> None:
+        """Begin to import what arrives: an archive never lies in memory as a whole."""
+        super().prepare()
+        if self.query("fromSrc"):
+            self.request.connection.set_max_body_size(_ANY_SIZE)  # type: ignore[union-attr]
+            try:
+                self._importing = self._begin_import(self.query("fromSrc"))
+            except (EngineError, ImageError) as error:
+                # Said when all has been read: a client that still sends would not hear it.
+                self._refusal = error
+
+    def _begin_import(self, source: str) -> Fed[Image]:
+        return begin_import(
+            self.engine,
+            source,
+            image_documents.named(self.query("repo"), self.query("tag")),
+            changes=self.get_query_arguments("changes"),
+            message=self.query("message"),
+            platform=self.query("platform"),
+        )
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Hand a piece of the archive on; with a pull nothing comes."""
+        if self._importing is not None:
+            await self._importing.write(chunk)
+
+    def on_connection_close(self) -> None:
+        """Break an import off: the rest will not come."""
+        if self._importing is not None:
+            self._importing.give_up()
+        super().on_connection_close()
 
     async def post(self) -> None:
-        """Have the base image packed; other images are not pulled yet."""
-        if self.query("fromSrc"):
-            raise NotServedError("importing an image (docker import)")
+        """Have the base image packed, other images are not pulled yet; or end an import."""
+        if self._refusal is not None:
+            raise self._refusal
+        if self._importing is not None:
+            await self._import(self._importing)
+            return
         if not self.query("fromImage"):
             raise BadRequestError("fromImage is missing: name the image to pull")
         name = image_documents.repository_tag(self.query("fromImage"), self.query("tag"))
@@ -47,6 +85,14 @@ class Create(Handler):
                 f"Use {BASE_REFERENCE}, or load an archive (docker save, docker load).",
             )
         await send_all(self, _encoded(self._pack()))
+
+    async def _import(self, importing: Fed[Image]) -> None:
+        importing.end()
+        image = await importing.done
+        self.engine.events.publish("image", "import", image.id, {"name": image.id})
+        if self.query("repo"):
+            self.engine.events.publish("image", "tag", image.id, {"name": image.repo_tags[0]})
+        self.write_json({"status": image.id})
 
     async def _pack(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what ``docker pull`` prints while the base image is packed."""
@@ -85,39 +131,12 @@ async def _progress(
         except Exception as error:
             say(error)
 
-    _in_own_thread(run)
+    in_own_thread(run)
     while True:
         message = await said.get()
         yield message
         if not isinstance(message, str):
             return
-
-
-def _in_own_thread(work: Callable[[], _T]) -> asyncio.Future[_T]:
-    """Do work that takes as long as a client likes; the pool's few threads are for short work."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_T] = loop.create_future()
-
-    def settle(result: _T | None, error: Exception | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(cast("_T", result))
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except Exception as error:
-            failure = error
-        # The loop is closed when the engine has left meanwhile.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, daemon=True, name="image").start()
-    return done
 
 
 class Save(Handler):
@@ -142,7 +161,7 @@ class Save(Handler):
             with open(write_end, "wb") as output:
                 write(output)
 
-        working = _in_own_thread(work)
+        working = in_own_thread(work)
         try:
             await send_all(self, _until_done(pipe, working))
         except (ImageError, OSError) as error:
@@ -179,31 +198,25 @@ class Load(Handler):
         """Begin to load what arrives: an archive never lies in memory as a whole."""
         super().prepare()
         self.request.connection.set_max_body_size(_ANY_SIZE)  # type: ignore[union-attr]
-        read_end, write_end = os.pipe()
-        self._pipe = PipeIOStream(write_end)
-        self._loading = _in_own_thread(lambda: self._load(read_end))
+        self._loading = Fed(self._load)
 
-    def _load(self, read_end: int) -> list[str]:
-        with open(read_end, "rb") as source:
-            loaded = self.engine.images.load(source)
+    def _load(self, source: BinaryIO) -> list[str]:
         return [
             f"Loaded image: {item.reference}"
             if item.reference
             else f"Loaded image ID: {item.image_id}"
-            for item in loaded
+            for item in self.engine.images.load(source)
         ]
 
     async def data_received(self, chunk: bytes) -> None:
         """Hand a piece of the archive on."""
-        # If loading has failed, the rest is read and let go, so that it can be said.
-        with contextlib.suppress(StreamClosedError):
-            await self._pipe.write(chunk)
+        await self._loading.write(chunk)
 
     async def post(self) -> None:
         """Answer when everything has arrived and is loaded."""
-        self._pipe.close()
+        self._loading.end()
         try:
-            lines = await self._loading
+            lines = await self._loading.done
         except (ImageError, OSError) as error:
             self.write_json(_failure(error))
             return
@@ -213,8 +226,7 @@ class Load(Handler):
 
     def on_connection_close(self) -> None:
         """Break loading off: the rest will not come."""
-        self._pipe.close()
-        self._loading.add_done_callback(lambda loading: loading.exception())
+        self._loading.give_up()
         super().on_connection_close()
 
 

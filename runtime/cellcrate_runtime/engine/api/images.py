@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
+import re
 from typing import TYPE_CHECKING
 
 from cellcrate_runtime.engine import image_documents, timestamps
 from cellcrate_runtime.engine.api.app import Handler, Route
-from cellcrate_runtime.engine.filters import Filters
-from cellcrate_runtime.images import Image, ImageUse, Removal
+from cellcrate_runtime.engine.filters import Filters, InvalidFilterError
+from cellcrate_runtime.images import (
+    Image,
+    ImageConflictError,
+    ImageNotFoundError,
+    ImageUse,
+    Removal,
+)
+from cellcrate_runtime.images.dockerfile.patterns import compile_pattern
+from cellcrate_runtime.images.references import Reference
 
 if TYPE_CHECKING:
     from cellcrate_runtime.engine.core import Engine
@@ -26,17 +34,22 @@ class List(Handler):
     async def get(self) -> None:
         """List images, newest first."""
         filters = Filters.parse(self.query("filters"), _LIST_FILTERS)
-        images = await asyncio.to_thread(_select, self.engine, filters)
+        patterns = _patterns(filters)
+        images = await asyncio.to_thread(_select, self.engine, filters, self.query_bool("all"))
         shared: dict[str, int] = {}
         if self.query_bool("shared-size"):
             shared = (await asyncio.to_thread(self.engine.images.disk_usage)).shared_sizes
-        used = [container.definition.image for container in self.engine.containers]
+        found = [(image, _names(image, patterns)) for image in images]
         self.write_json(
             [
                 image_documents.summary_document(
-                    image, used.count(image.id), shared.get(image.id, -1)
+                    image,
+                    names=names,
+                    shared=shared.get(image.id, -1),
+                    version=self.api_version,
                 )
-                for image in images
+                for image, names in found
+                if names or patterns is None
             ]
         )
 
@@ -46,7 +59,9 @@ class Inspect(Handler):
 
     def get(self, name: str) -> None:
         """Describe one image."""
-        self.write_json(image_documents.inspect_document(self.engine.images.get(name)))
+        image = self.engine.images.get(name)
+        layers = [self.engine.images.layers.path(diff_id) for diff_id in reversed(image.diff_ids)]
+        self.write_json(image_documents.inspect_document(image, layers, self.api_version))
 
 
 class History(Handler):
@@ -82,6 +97,7 @@ class Remove(Handler):
             self.engine.images.remove,
             name,
             force=self.query_bool("force"),
+            keep_parents=self.query_bool("noprune"),
             uses=_uses(self.engine),
         )
         _publish(self.engine, image.id, removals)
@@ -96,9 +112,12 @@ class Prune(Handler):
         filters = Filters.parse(self.query("filters"), _PRUNE_FILTERS)
         deleted: list[Removal] = []
         for image in _prunable(self.engine, filters):
-            removals = await asyncio.to_thread(
-                self.engine.images.remove, image.id, force=True, uses=_uses(self.engine)
-            )
+            try:
+                removals = await asyncio.to_thread(
+                    self.engine.images.remove, image.id, force=True, uses=_uses(self.engine)
+                )
+            except (ImageConflictError, ImageNotFoundError):
+                continue  # it is in use by now, or went with one that was made from it
             _publish(self.engine, image.id, removals)
             deleted += removals
         freed = await asyncio.to_thread(self.engine.images.collect)
@@ -111,14 +130,18 @@ class Prune(Handler):
         )
 
 
-def _select(engine: Engine, filters: Filters) -> list[Image]:
-    images = engine.images.images()
+def _select(engine: Engine, filters: Filters, everything: bool) -> list[Image]:
+    images = known = engine.images.images()
     for reference in filters.values("before"):
         limit = engine.images.get(reference).created_at
         images = [image for image in images if image.created_at < limit]
     for reference in filters.values("since"):
         limit = engine.images.get(reference).created_at
         images = [image for image in images if image.created_at > limit]
+    if not everything:
+        # What is there only because another image was made from it.
+        parents = {image.parent for image in known}
+        images = [image for image in images if image.references or image.id not in parents]
     return [image for image in images if _is_wanted(image, filters)]
 
 
@@ -129,27 +152,46 @@ def _is_wanted(image: Image, filters: Filters) -> bool:
     until = filters.single("until")
     if until and image.created_at * timestamps.SECOND >= timestamps.parse(until):
         return False
-    if "reference" in filters and not _has_name(image, filters.values("reference")):
-        return False
     labels = image.config.execution.labels or {}
     return filters.labels(labels) and filters.without_labels(labels)
 
 
-def _has_name(image: Image, patterns: tuple[str, ...]) -> bool:
-    """Whether a name, with or without its tag, is of one of the patterns of a shell."""
-    names = [name for ref in image.references for name in (ref.familiar, ref.familiar_name)]
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+def _patterns(filters: Filters) -> list[re.Pattern[str]] | None:
+    """The filter ``reference``, whose values are patterns of Go's path.Match; None without it."""
+    if "reference" not in filters:
+        return None
+    try:
+        # To path.Match two stars are as good as one.
+        return [compile_pattern(re.sub(r"\*+", "*", text)) for text in filters.values("reference")]
+    except ValueError as error:
+        raise InvalidFilterError(f"invalid filter 'reference': {error}") from error
+
+
+def _names(image: Image, patterns: list[re.Pattern[str]] | None) -> list[Reference]:
+    """Those names of an image that fit a pattern, with or without what follows the repository."""
+    return [
+        name
+        for name in image.references
+        if patterns is None
+        or any(
+            pattern.fullmatch(text)
+            for pattern in patterns
+            for text in (name.familiar, name.familiar_name)
+        )
+    ]
 
 
 def _prunable(engine: Engine, filters: Filters) -> list[Image]:
     used = {container.definition.image for container in engine.containers}
     dangling_only = filters.flag("dangling", default=True)
     narrowed = Filters({n: filters.values(n) for n in _PRUNE_FILTERS - {"dangling"}})
+    images = engine.images.images()
+    parents = {image.parent for image in images}
     return [
         image
-        for image in engine.images.images()
+        for image in images
         if image.id not in used
-        and (not dangling_only or not image.repo_tags)
+        and (not dangling_only or not (image.repo_tags or image.id in parents))
         and _is_wanted(image, narrowed)
     ]
 

@@ -12,7 +12,6 @@ _UNSERVED = (
     (r"/networks(?:/.*)?", "the network API (docker network)"),
     (r"/volumes(?:/.*)?", "the volume API (docker volume)"),
     (r"/build(?:/.*)?", "building images (docker build)"),
-    (r"/commit", "making an image of a container (docker commit)"),
     (r"/session", "the session of BuildKit (docker buildx)"),
     (r"/grpc", "the API of BuildKit (docker buildx)"),
     (r"/distribution/.*", "asking a registry about an image"),

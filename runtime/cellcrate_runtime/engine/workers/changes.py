@@ -3,7 +3,6 @@
 Only the writable layer is walked, so that this takes as long as there are changes. What counts as
 one is Docker's decision (moby, vendor go-archive's changes.go): kind, mode, owner and device
 always, size and time of everything but folders; a folder in which something changed is listed too.
-Overlayfs' marks are described in the kernel's Documentation/filesystems/overlayfs.rst.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from typing import Literal, TypeAlias
 
 from cellcrate_runtime.engine.protocol import Change, ChangesFound, Rootfs
 from cellcrate_runtime.engine.workers.answers import Answers
+from cellcrate_runtime.linux.overlay_marks import is_opaque, is_whiteout
 
-__all__ = ["find_changes", "send_changes"]
+__all__ = ["find_changes", "is_unchanged", "send_changes"]
 
 _BATCH = 500  # so that a message stays well below its longest, with paths of 100 bytes
 _BATCH_BYTES = 96 * 1024
@@ -56,6 +56,32 @@ def find_changes(rootfs: Rootfs, hidden: Collection[str] = ()) -> Iterator[Chang
         yield from _Comparison(frozenset(hidden)).folder("", upper, lower)
 
 
+def is_unchanged(rootfs: Rootfs, path: str) -> bool:
+    """Whether a folder of the writable layer is, but for what is in it, as the image has it.
+
+    One that the image does not have counts as well: what lies in it says whether it is a change.
+
+    Args:
+        rootfs: The container's layers.
+        path: The folder's path in the container, absolute.
+    """
+    *folders, name = path.strip("/").split("/")
+    with contextlib.ExitStack() as held:
+        lower = [held.enter_context(_opened(folder)) for folder in rootfs.lower]
+        upper = held.enter_context(_opened(rootfs.upper))
+        for folder in folders:
+            if is_opaque(upper):
+                lower = []
+            try:
+                upper = held.enter_context(_opened(folder, upper))
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            lower = [held.enter_context(_opened(folder, one)) for one in _layers_of(folder, lower)]
+        new = _status(name, upper)
+        old = None if is_opaque(upper) else _seen_below(name, lower)
+        return new is not None and (old is None or not _differ(old, new))
+
+
 class _Comparison:
     def __init__(self, hidden: frozenset[str]) -> None:
         self._hidden = hidden
@@ -69,7 +95,7 @@ class _Comparison:
             lower: The same folder in the layers that have it, topmost first, open.
         """
         names = set(os.listdir(upper))
-        if _is_opaque(upper):
+        if is_opaque(upper):
             below = {name for folder in lower for name in os.listdir(folder)}
             names |= {name for name in below if _seen_below(name, lower) is not None}
         for name in sorted(names):
@@ -134,7 +160,7 @@ def _seen_below(name: str, lower: list[int]) -> os.stat_result | None:
         status = _status(name, folder)
         if status is not None:
             return None if _is_whiteout(status, name, folder) else status
-        if _is_opaque(folder):
+        if is_opaque(folder):
             return None
     return None
 
@@ -148,31 +174,13 @@ def _layers_of(name: str, lower: list[int]) -> list[int]:
             if not stat.S_ISDIR(status.st_mode):
                 break
             found.append(folder)
-        if _is_opaque(folder):
+        if is_opaque(folder):
             break
     return found
 
 
 def _is_whiteout(status: os.stat_result, name: str, folder: int) -> bool:
-    if stat.S_ISCHR(status.st_mode):
-        return status.st_rdev == 0
-    # The newer mark, for a layer that is itself kept on an overlay: an empty file.
-    if not stat.S_ISREG(status.st_mode) or status.st_size:
-        return False
-    return _has_mark(f"/proc/self/fd/{folder}/{name}", "whiteout") is not None
-
-
-def _is_opaque(folder: int) -> bool:
-    return _has_mark(folder, "opaque") == b"y"
-
-
-def _has_mark(file: int | str, mark: str) -> bytes | None:
-    for space in ("trusted", "user"):
-        try:
-            return os.getxattr(file, f"{space}.overlay.{mark}")
-        except OSError:
-            continue
-    return None
+    return is_whiteout(status, f"/proc/self/fd/{folder}/{name}")
 
 
 def _differ(old: os.stat_result, new: os.stat_result) -> bool:

@@ -6,7 +6,7 @@ import os
 from typing import NoReturn
 
 from cellcrate_runtime.engine.complaints import complain_of_defect
-from cellcrate_runtime.engine.protocol import Changes, Export, Task
+from cellcrate_runtime.engine.protocol import Changes, Export, PackLayer, Task
 from cellcrate_runtime.engine.workers.answers import Answers, TaskError, run_task
 from cellcrate_runtime.engine.workers.running import Running
 from cellcrate_runtime.linux import credentials, namespaces
@@ -46,13 +46,17 @@ def _run(task: Task, descriptors: list[int], container: Running) -> NoReturn:
 
 
 def _work(task: Task, answers: Answers, container: Running) -> None:
-    from cellcrate_runtime.engine.workers import changes, confinement, tasks, volumes
+    from cellcrate_runtime.engine.workers import changes, confinement, layers, tasks, volumes
 
-    if container.rootfs is None and isinstance(task, Changes | Export):
+    if container.rootfs is None and isinstance(task, Changes | Export | PackLayer):
         raise TaskError("invalid", "the container has no layers to tell apart")
-    if isinstance(task, Changes):
+    if isinstance(task, Changes | PackLayer):
         assert container.rootfs is not None
-        changes.send_changes(container.rootfs, volumes.mount_points(container.bundle), answers)
+        hidden = volumes.mount_points(container.bundle)
+        if isinstance(task, Changes):
+            changes.send_changes(container.rootfs, hidden, answers)
+        else:
+            layers.pack_layer(task, container.rootfs, hidden, answers)
         return
     # Looked up here, because /proc is not to be seen from where the worker goes.
     entrance = joining.open_to_joining(container.pid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cellcrate_runtime.engine import root_file_system
-from cellcrate_runtime.engine.protocol import Changes, RemoveTrees, Rootfs, Work
+from cellcrate_runtime.engine.protocol import Changes, PackLayer, RemoveTrees, Rootfs, Work
 from cellcrate_runtime.engine.workers.answers import Answers, TaskError, run_task
 from cellcrate_runtime.engine.workers.remove_trees import remove_trees
 from cellcrate_runtime.linux import credentials, namespaces
@@ -31,11 +31,14 @@ def _work(request: Work, answers: Answers) -> None:
 
     if rootfs is None:
         raise TaskError("invalid", f"{type(task).__name__} needs a container's root file system")
-    if isinstance(task, Changes):
-        from cellcrate_runtime.engine.workers import volumes
+    if isinstance(task, Changes | PackLayer):
+        from cellcrate_runtime.engine.workers import layers, volumes
 
         hidden = volumes.mount_points(request.bundle) if request.bundle else []
-        changes.send_changes(rootfs, hidden, answers)
+        if isinstance(task, Changes):
+            changes.send_changes(rootfs, hidden, answers)
+        else:
+            layers.pack_layer(task, rootfs, hidden, answers)
         return
     users = _mount(rootfs, request.bundle)
     confinement.enter(rootfs.mount_point)

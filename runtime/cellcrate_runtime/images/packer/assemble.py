@@ -6,16 +6,15 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cellcrate_runtime.images.additions import NewLayer
 from cellcrate_runtime.images.architecture import machine_architecture
 from cellcrate_runtime.images.documents import (
     Descriptor,
     Execution,
     History,
     ImageConfig,
-    Manifest,
     MediaType,
     RootFS,
-    encode,
 )
 from cellcrate_runtime.images.image import Image
 from cellcrate_runtime.images.packer.plan import Plan
@@ -56,9 +55,9 @@ def add_image(
     history = list(base.config.history or []) if base else []
     with store.adding():
         for step in steps:
-            descriptor, diff_id = _add_layer(store, step.plan)
-            layers.append(descriptor)
-            diff_ids.append(diff_id)
+            layer = _add_layer(store, step.plan)
+            layers.append(layer.descriptor)
+            diff_ids.append(layer.diff_id)
             history.append(History(created=created, created_by=step.created_by))
         config = ImageConfig(
             created=created,
@@ -68,33 +67,20 @@ def add_image(
             rootfs=RootFS(diff_ids=diff_ids),
             history=history,
         )
-        manifest = Manifest(
-            schema_version=2,
-            media_type=MediaType.MANIFEST,
-            config=_add_document(store, MediaType.CONFIG, encode(config)),
-            layers=layers,
-        )
-        digest = store.blobs.add(encode(manifest))
-        store.name(digest, reference)
-    return store.get(manifest.config.digest)
+        return store.add_image(config, layers, reference)
 
 
-def _add_layer(store: ImageStore, plan: Plan) -> tuple[Descriptor, str]:
-    """Write a layer's folder and its blob at once.
+def _add_layer(store: ImageStore, plan: Plan) -> NewLayer:
+    """Write a layer's folder and its blob at once, uncompressed: see :func:`additions.add_layer`.
 
-    The blob is not compressed: it would cost the first cell as much again as all the rest of the
-    packing (gzip's fastest level, on one processor), to save some 40 MB of disk. Whoever sends
-    layers over a network compresses them then.
+    Compressing would cost the first cell as much again as all the rest of the packing (gzip's
+    fastest level, on one processor), to save some 40 MB of disk.
     """
     with store.layers.building() as folder, store.blobs.writing() as blob:
         info = write_layer(plan, folder / "fs", blob)
-        diff_id = blob.digest
-        store.layers.finish(folder, diff_id, info)
-    return Descriptor(media_type=MediaType.LAYER, digest=diff_id, size=blob.size), diff_id
-
-
-def _add_document(store: ImageStore, media_type: str, content: bytes) -> Descriptor:
-    return Descriptor(media_type=media_type, digest=store.blobs.add(content), size=len(content))
+        store.layers.finish(folder, blob.digest, info)
+    descriptor = Descriptor(media_type=MediaType.LAYER, digest=blob.digest, size=blob.size)
+    return NewLayer(descriptor, blob.digest)
 
 
 def _timestamp(seconds: int) -> str:

@@ -126,6 +126,7 @@ class Libraries:
         loader = item.elf.interpreter
         if loader is not None and loader not in self._plan:
             self._plan.add_file(loader, Path(loader))
+            self._plan.came_from(loader, Path(loader))
 
     def _take(self, needer: _Object, soname: str, found: _Found) -> _Object | None:
         """Put a library into the plan; None if it is there already."""
@@ -141,6 +142,7 @@ class Libraries:
                     f"{present.source} under the same name. Pack them into images of their own."
                 )
         self._plan.add_file(name, found.source, size=self._size(found.elf))
+        self._plan.came_from(name, found.source)
         own = () if needer.elf.runpath else needer.places(needer.elf.rpath)
         return _Object(found.source, name, found.elf, own + needer.inherited)
 

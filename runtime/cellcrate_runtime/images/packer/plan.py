@@ -59,6 +59,8 @@ class Plan:
     # No file is to be later than this, in seconds since 1970; see reproducible-builds.org.
     latest: int | None = field(default_factory=lambda: source_date_epoch())
     items: dict[str, Item] = field(default_factory=dict)
+    # Programs, libraries and folders, by their names in the image, and where they are here.
+    origins: dict[str, str] = field(default_factory=dict)
 
     def __contains__(self, name: str) -> bool:
         return self.find(name) is not None
@@ -96,6 +98,11 @@ class Plan:
         """Add a file with this content."""
         item = Item(stat.S_IFREG, mode, mtime, content=content, size=len(content))
         self._put(merged(name), item)
+
+    def came_from(self, name: str, source: Path) -> None:
+        """Note where a program, a library or a folder of the layer is on this machine."""
+        # It becomes JSON, and names need not be UTF-8.
+        self.origins[merged(name)] = os.fsencode(source).decode("utf-8", "replace")
 
     def add_link(self, name: str, target: str) -> None:
         """Add a symbolic link."""

@@ -20,17 +20,22 @@ from cellcrate_runtime.images.packer.base import PATH
 from cellcrate_runtime.images.packer.below import UnpackedLayers
 from cellcrate_runtime.images.packer.libraries import Libraries
 from cellcrate_runtime.images.packer.plan import Plan
-from cellcrate_runtime.images.packer.python import add_python, interpreter
+from cellcrate_runtime.images.packer.python import add_python
+from cellcrate_runtime.images.packer.pythons import interpreter, python_at
+from cellcrate_runtime.images.packer.system_files import system_name
 from cellcrate_runtime.images.packer.tools import FOLDERS, LOADED_BY_NAME, find_program, shebang
 from cellcrate_runtime.images.references import Reference, parse
 
 if TYPE_CHECKING:
     from cellcrate_runtime.images.store import ImageStore
 
-__all__ = ["Addition", "Request", "pack"]
+__all__ = ["MACHINE_LABEL", "ORIGINS_LABEL", "Addition", "Request", "pack"]
 
 # Where a program goes that has its home on this machine outside the system's folders.
 OWN_PROGRAMS = "/usr/local/bin"
+# A JSON object: names in the image, and the paths on the machine where it was packed.
+ORIGINS_LABEL = "org.cellcrate.packed.from"
+MACHINE_LABEL = "org.cellcrate.packed.on"
 _variable = re.compile(r"[^=\0]+=[^\0]*")
 
 
@@ -93,7 +98,7 @@ def _pack(store: ImageStore, request: Request, reference: Reference) -> Image:
     return add_image(
         store,
         [Step(plan, _described(request))],
-        _execution(request, names, base),
+        _execution(request, names, base, plan),
         reference,
         base=base,
     )
@@ -116,9 +121,13 @@ class _Packer:
         path = Path(os.path.abspath(path))
         if not os.access(path, os.X_OK):
             raise PackError(f"{path} may not be executed. To pack it as a file, use --add {path}.")
+        python = python_at(path)
+        if python is not None:
+            return add_python(self.plan, Libraries(self.plan, strip=True), python)
         system = str(path.parent) in FOLDERS
         name = str(path) if system else f"{OWN_PROGRAMS}/{path.name}"
         elf = self._libraries.add(path, name)
+        self.plan.came_from(name, path)
         if elf is None:
             self._add_interpreter(path)
         else:
@@ -134,6 +143,7 @@ class _Packer:
             name += source.name
         if not name.startswith("/"):
             name = f"{workdir}/{name}"
+        self.plan.came_from(name, source)
         if not os.path.isdir(source):
             self._libraries.add(source, name)
             return
@@ -181,6 +191,7 @@ class _Packer:
             raise PackError(f"{script} is run by {program}, which this machine does not have.")
         if "python" not in path.name:
             self._libraries.add(path, wanted)
+            self.plan.came_from(wanted, path)
         elif self.plan.below is None and _is_this_python(program):
             add_python(self.plan, Libraries(self.plan, strip=True))
         if wanted not in self.plan:
@@ -218,7 +229,7 @@ def _base(store: ImageStore, reference: str | None) -> Image | None:
     return store.get(reference)
 
 
-def _execution(request: Request, names: Sequence[str], base: Image | None) -> Execution:
+def _execution(request: Request, names: Sequence[str], base: Image | None, plan: Plan) -> Execution:
     given = base.config.execution if base else Execution(env=[f"PATH={PATH}"])
     changes: dict[str, object] = {"env": _merged_env(given.env or [], request.env)}
     if request.entrypoint is not None:
@@ -229,7 +240,22 @@ def _execution(request: Request, names: Sequence[str], base: Image | None) -> Ex
         changes["cmd"] = list(request.cmd)
     if request.workdir:
         changes["working_dir"] = request.workdir
+    changes["labels"] = {**(given.labels or {}), **_labels(given, plan)}
     return msgspec.structs.replace(given, **changes)
+
+
+def _labels(below: Execution, plan: Plan) -> dict[str, str]:
+    """Where all that was packed came from: the machine, and each thing's place on it."""
+    known = (below.labels or {}).get(ORIGINS_LABEL, "{}")
+    try:
+        older = msgspec.json.decode(known, type=dict[str, str])
+    except msgspec.DecodeError:
+        older = {}  # somebody else's label of this name
+    origins = dict(sorted({**older, **plan.origins}.items()))
+    return {
+        ORIGINS_LABEL: msgspec.json.encode(origins).decode(),
+        MACHINE_LABEL: system_name(),
+    }
 
 
 def _merged_env(below: Sequence[str], above: Sequence[str]) -> list[str]:

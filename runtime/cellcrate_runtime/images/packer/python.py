@@ -1,4 +1,4 @@
-"""This Python, packed: the interpreter that runs Cellcrate, and its standard library.
+"""A Python, packed: an interpreter and its standard library; mostly the one that runs Cellcrate.
 
 Whatever its home on this machine (Debian's, pyenv's, conda's, uv's), in the image it lives in
 ``/usr/bin`` and ``/usr/lib``, where it finds its library by looking upwards from its own place;
@@ -12,16 +12,14 @@ import io
 import marshal
 import os
 import struct
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from cellcrate_runtime.images.errors import PackError
 from cellcrate_runtime.images.packer.libraries import Libraries
 from cellcrate_runtime.images.packer.plan import Plan
+from cellcrate_runtime.images.packer.pythons import Python, this_python
 
-__all__ = ["add_python", "interpreter"]
+__all__ = ["add_python"]
 
 # What containers do not need: tests, graphical parts, installers, converters, build files.
 LEFT_OUT_FOLDERS = frozenset(
@@ -44,36 +42,38 @@ START_FOLDERS = (
 PYC_HEADER = struct.Struct("<4sIII")
 
 
-def interpreter() -> Path:
-    """The program file of the Python that runs this, below any virtual environment.
+def add_python(plan: Plan, libraries: Libraries, python: Python | None = None) -> str:
+    """Add a Python as ``python3.X``, ``python3`` and ``python``, with its standard library.
 
-    Raises:
-        PackError: It cannot be told, as in a Python that is embedded in another program.
-    """
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    if not base or not os.access(base, os.X_OK):
-        raise PackError("cannot find the program file of this Python, so it cannot be packed.")
-    return Path(os.path.realpath(base))
+    Args:
+        plan: Where it goes.
+        libraries: Brings what it needs.
+        python: Which; by default the one that runs this.
 
-
-def add_python(plan: Plan, libraries: Libraries) -> None:
-    """Add this Python as ``python3.X``, ``python3`` and ``python``, with its standard library.
+    Returns its name in the image.
 
     Raises:
         PackError: A part of it cannot be found or read.
     """
-    standard_library = Path(os.path.realpath(os.__file__)).parent
-    home = f"/usr/{sys.platlibdir}/{standard_library.name}"
-    program = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    libraries.add(interpreter(), f"/usr/bin/{program}")
+    python = python or this_python()
+    home = f"/usr/{python.library_folder}/{python.standard_library.name}"
+    program = f"python{python.version}"
+    name = f"/usr/bin/{program}"
+    if f"{home}/os.py" in plan and name in plan:
+        return name  # the image below has it
+    libraries.add(python.program, name)
+    plan.came_from(name, python.program)
+    plan.came_from(home, python.standard_library)
     plan.add_link("/usr/bin/python3", program)
     plan.add_link("/usr/bin/python", "python3")
-    _add_modules(plan, standard_library, home)
-    for extension in _extension_modules(standard_library):
+    _add_modules(plan, python, home)
+    for extension in _extension_modules(python):
         libraries.add(extension, f"{home}/lib-dynload/{extension.name}")
+    return name
 
 
-def _add_modules(plan: Plan, standard_library: Path, home: str) -> None:
+def _add_modules(plan: Plan, python: Python, home: str) -> None:
+    standard_library = python.standard_library
     for folder, folders, files in os.walk(standard_library):
         inside = Path(folder).relative_to(standard_library)
         folders[:] = sorted(
@@ -91,19 +91,16 @@ def _add_modules(plan: Plan, standard_library: Path, home: str) -> None:
             target = os.path.normpath(f"{home}/{inside}/{name}")
             plan.add_file(target, source)
             if name.endswith(".py"):
-                _add_bytecode(plan, source, target, wanted=_starts(inside))
+                _add_bytecode(plan, python, source, target, wanted=_starts(inside))
 
 
 def _starts(inside: Path) -> bool:
     return not inside.parts or inside.parts[0] in START_FOLDERS
 
 
-def _extension_modules(standard_library: Path) -> Iterator[Path]:
+def _extension_modules(python: Python) -> Iterator[Path]:
     """The modules that are shared libraries; some builds have them all inside the interpreter."""
-    folders = {
-        standard_library / "lib-dynload",
-        Path(sysconfig.get_config_var("DESTSHARED") or "/nowhere"),
-    }
+    folders = {python.standard_library / "lib-dynload", python.extensions}
     found = {
         path.name: path
         for folder in sorted(folders)
@@ -115,35 +112,30 @@ def _extension_modules(standard_library: Path) -> Iterator[Path]:
         yield found[name]
 
 
-def _add_bytecode(plan: Plan, source: Path, target: str, *, wanted: bool) -> None:
+def _add_bytecode(plan: Plan, python: Python, source: Path, target: str, *, wanted: bool) -> None:
     """Add a module's bytecode as the interpreter in the image will look for it.
 
     It is bound to the source by its time and size; both are the same in the image.
     """
     status = source.stat()
-    code = _bytecode_of(source, status)
-    if code is None and wanted:
+    code = _bytecode_of(python, source, status)
+    if code is None and wanted and python.magic == importlib.util.MAGIC_NUMBER:
         code = _compiled(source, target)
     if code is None:
         return
     time, size = plan.time_of(status), status.st_size
-    header = PYC_HEADER.pack(importlib.util.MAGIC_NUMBER, 0, time & 0xFFFFFFFF, size & 0xFFFFFFFF)
-    name = os.path.basename(importlib.util.cache_from_source(target))
-    plan.add_content(
-        f"{os.path.dirname(target)}/__pycache__/{name}",
-        header + code,
-        mtime=time,
-    )
+    header = PYC_HEADER.pack(python.magic, 0, time & 0xFFFFFFFF, size & 0xFFFFFFFF)
+    plan.add_content(python.bytecode_of(target), header + code, mtime=time)
 
 
-def _bytecode_of(source: Path, status: os.stat_result) -> bytes | None:
+def _bytecode_of(python: Python, source: Path, status: os.stat_result) -> bytes | None:
     """The bytecode that this machine keeps for a module, if it is up to date."""
     try:
-        content = Path(importlib.util.cache_from_source(str(source))).read_bytes()
+        content = Path(python.bytecode_of(str(source))).read_bytes()
         magic, flags, seconds, size = PYC_HEADER.unpack_from(content)
     except (OSError, struct.error):
         return None
-    if magic != importlib.util.MAGIC_NUMBER:
+    if magic != python.magic:
         return None
     by_time = flags == 0 and seconds == int(status.st_mtime) & 0xFFFFFFFF and size == status.st_size
     by_hash = bool(flags & 1) and content[8:16] == importlib.util.source_hash(source.read_bytes())

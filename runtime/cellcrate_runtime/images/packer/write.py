@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -17,13 +17,11 @@ from cellcrate_runtime.images.digests import HashingWriter
 from cellcrate_runtime.images.errors import PackError
 from cellcrate_runtime.images.layers import LayerInfo
 from cellcrate_runtime.images.packer.plan import Item, Plan
+from cellcrate_runtime.images.tar_writer import TarWriter
 
 __all__ = ["write_layer"]
 
 PIECE = 1 << 18
-# Archives end in two empty blocks and are padded to whole records; see tar(5).
-BLOCK = 512
-RECORD = 20 * BLOCK
 
 
 def write_layer(plan: Plan, folder: Path, archive: HashingWriter) -> LayerInfo:
@@ -48,7 +46,7 @@ class _LayerWriter:
 
     def __init__(self, folder: Path, archive: HashingWriter, time: int) -> None:
         self._folder = folder
-        self._archive = archive
+        self._archive = TarWriter(archive)
         # Of what has no time of its own: folders, links, files that were made up.
         self._time = time
         self._folders: list[tuple[str, Item]] = []
@@ -63,14 +61,13 @@ class _LayerWriter:
             if name != "/":
                 os.mkdir(path)
             self._folders.append((name, item))
-            self._header(name, item, tarfile.DIRTYPE)
+            self._archive.add(self._entry(name, item, tarfile.DIRTYPE))
         elif item.type == stat.S_IFLNK:
             os.symlink(item.target, path)
-            self._header(name, item, tarfile.SYMTYPE, linkname=item.target)
+            self._archive.add(self._entry(name, item, tarfile.SYMTYPE, linkname=item.target))
             self._describe(path, item)
         elif item.source is None:
-            self._header(name, item, tarfile.REGTYPE, size=item.size)
-            self._write_content(path, item, (item.content,))
+            self._add_content(name, path, item, (item.content,))
         else:
             self._add_source(name, path, item, item.source)
         self._files += 1
@@ -78,8 +75,7 @@ class _LayerWriter:
     def finish(self) -> LayerInfo:
         for name, item in reversed(self._folders):
             self._describe(self._path(name), item)
-        self._archive.write(bytes(2 * BLOCK))
-        self._archive.write(bytes(-self._archive.size % RECORD))
+        self._archive.finish()
         return LayerInfo(self._size, self._files)
 
     def _add_source(self, name: str, path: str, item: Item, source: Path) -> None:
@@ -92,19 +88,17 @@ class _LayerWriter:
             first = self._first_names.setdefault((status.st_dev, status.st_ino, item.size), name)
             if first != name:
                 os.link(self._path(first), path)
-                self._header(name, item, tarfile.LNKTYPE, linkname=first.lstrip("/"))
+                link = self._entry(name, item, tarfile.LNKTYPE, linkname=first.lstrip("/"))
+                self._archive.add(link)
                 return
-            self._header(name, item, tarfile.REGTYPE, size=item.size)
             pieces = stack.enter_context(closing(_exactly(file.fileno(), item.size, source)))
-            self._write_content(path, item, pieces)
+            self._add_content(name, path, item, pieces)
 
-    def _write_content(self, path: str, item: Item, pieces: Iterable[bytes]) -> None:
+    def _add_content(self, name: str, path: str, item: Item, pieces: Iterable[bytes]) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            for piece in pieces:
-                self._archive.write(piece)
-                _write_all(descriptor, piece)
-            self._archive.write(bytes(-item.size % BLOCK))
+            entry = self._entry(name, item, tarfile.REGTYPE, size=item.size)
+            self._archive.add(entry, _written(descriptor, pieces))
             os.fchmod(descriptor, item.mode)
             mtime = self._time_of(item) * 1_000_000_000
             os.utime(descriptor, ns=(mtime, mtime))
@@ -118,16 +112,16 @@ class _LayerWriter:
         mtime = self._time_of(item) * 1_000_000_000
         os.utime(path, ns=(mtime, mtime), follow_symlinks=False)
 
-    def _header(
+    def _entry(
         self, name: str, item: Item, kind: bytes, *, size: int = 0, linkname: str = ""
-    ) -> None:
+    ) -> tarfile.TarInfo:
         entry = tarfile.TarInfo(name.lstrip("/") or ".")
         entry.type = kind
         entry.mode = item.mode
         entry.size = size
         entry.mtime = self._time_of(item)
         entry.linkname = linkname
-        self._archive.write(entry.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        return entry
 
     def _time_of(self, item: Item) -> int:
         return self._time if item.mtime is None else item.mtime
@@ -147,7 +141,10 @@ def _exactly(descriptor: int, size: int, source: Path) -> Generator[bytes, None,
         yield piece
 
 
-def _write_all(descriptor: int, piece: bytes) -> None:
-    rest = memoryview(piece)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _written(descriptor: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass on a file's content, and write it into another file on the way."""
+    for piece in pieces:
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        yield piece

@@ -1,0 +1,59 @@
+"""What overlayfs writes beside files in a writable layer, to say what is hidden below it.
+
+Each mark has two names: ``trusted.overlay.*``, and ``user.overlay.*`` in mounts with the option
+``userxattr``, the only kind that can be made in a user namespace.
+
+Source: the kernel's Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories",
+"Redirecting directories", "Metadata only copy up".
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TypeAlias
+
+__all__ = ["File", "is_mark", "is_opaque", "is_whiteout", "leads_elsewhere"]
+
+File: TypeAlias = str | int
+"""A path, whose last part is not followed, or an open file."""
+
+_SPACES = ("trusted.overlay.", "user.overlay.")
+
+
+def is_whiteout(status: os.stat_result, file: File) -> bool:
+    """Whether this is no file, but the mark that a file below is removed."""
+    if stat.S_ISCHR(status.st_mode):
+        return status.st_rdev == 0
+    # The newer mark, for a layer that is itself kept on an overlay: an empty file.
+    if not stat.S_ISREG(status.st_mode) or status.st_size:
+        return False
+    return _value(file, "whiteout") is not None
+
+
+def is_opaque(folder: File) -> bool:
+    """Whether a folder hides everything that is in the folders of its name below."""
+    return _value(folder, "opaque") == b"y"
+
+
+def leads_elsewhere(file: File) -> bool:
+    """Whether the content of a file or folder lies below, under the same or another name."""
+    try:
+        names = os.listxattr(file, follow_symlinks=isinstance(file, int))
+    except OSError:
+        return False
+    return any(space + mark in names for space in _SPACES for mark in ("redirect", "metacopy"))
+
+
+def is_mark(attribute: str) -> bool:
+    """Whether an extended attribute is overlayfs' own."""
+    return attribute.startswith(_SPACES)
+
+
+def _value(file: File, mark: str) -> bytes | None:
+    for space in _SPACES:
+        try:
+            return os.getxattr(file, space + mark, follow_symlinks=isinstance(file, int))
+        except OSError:
+            continue
+    return None
