@@ -6,13 +6,14 @@ import io
 import os
 import stat
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cellcrate_runtime.images import ImageError, ImageStore, InvalidArchiveError
 from cellcrate_runtime.images.digests import Readable
-from cellcrate_runtime.images.layers import LayerInfo
+from cellcrate_runtime.images.layer_info import LayerInfo
 from cellcrate_runtime.images.unpack import unpack_layer
 from images.handmade import AddImage, Entry, RunInside, folder, hardlink, make_archive, symlink
 
@@ -32,7 +33,8 @@ def test_modes_times_and_links(tmp_path: Path) -> None:
         folder("closed", mode=0o555),
         Entry("closed/file", b"hello", mode=0o4751, mtime=1234567890.5),
         symlink("closed/dangling", "/nowhere"),
-        hardlink("other-name", "closed/file"),
+        # As every program writes it, with the file's own mode and time: the last word counts.
+        replace(hardlink("other-name", "closed/file"), mode=0o4751, mtime=1234567890.5),
         Entry("no/parent/listed", b"x"),
         Entry("pipe", type=tarfile.FIFOTYPE, mode=0o622),
     )
@@ -113,14 +115,31 @@ def test_links_to_folders_lead_where_they_would_in_the_image(tmp_path: Path) -> 
     assert (root / "lib").is_symlink()
 
 
-def test_device_nodes_are_left_out_and_said_so(tmp_path: Path) -> None:
+def test_device_nodes_are_made_by_root_and_else_left_out_and_said_so(tmp_path: Path) -> None:
     info = unpack(
         tmp_path / "fs",
-        Entry("disk", type=tarfile.BLKTYPE, mode=0o666, device=(8, 0)),
+        Entry("disk", type=tarfile.BLKTYPE, mode=0o660, device=(8, 0)),
         Entry("mem", type=tarfile.CHRTYPE, mode=0o666, device=(1, 1)),
     )
+    made = {path.name: path.lstat() for path in (tmp_path / "fs").iterdir()}
+    if not PRIVILEGED:
+        assert made == {}
+        assert [text.split()[0] for text in info.left_out] == ["disk", "mem"]
+        assert "only root may make" in info.left_out[0]
+        return
+    assert made["disk"].st_mode == stat.S_IFBLK | 0o660
+    assert made["disk"].st_rdev == os.makedev(8, 0)
+    assert made["mem"].st_mode == stat.S_IFCHR | 0o666
+    assert made["mem"].st_rdev == os.makedev(1, 1)
+    assert info.left_out == []
+
+
+def test_a_device_that_overlayfs_takes_for_a_whiteout_is_left_out(tmp_path: Path) -> None:
+    info = unpack(tmp_path / "fs", Entry("sly", type=tarfile.CHRTYPE, mode=0o666, device=(0, 0)))
     assert os.listdir(tmp_path / "fs") == []
-    assert [text.split()[0] for text in info.left_out] == ["disk", "mem"]
+    assert info.left_out == [
+        "sly (a device 0:0, which to overlayfs means that there is no such file)"
+    ]
 
 
 def test_whiteouts_hide_what_is_below(
@@ -218,6 +237,6 @@ def test_nothing_is_collected_under_an_unpacking(
         return info
 
     monkeypatch.setattr(
-        "cellcrate_runtime.images.store.unpack_layer", unpack_while_another_collects
+        "cellcrate_runtime.images.layer_content.unpack_layer", unpack_while_another_collects
     )
     assert os.listdir(store.lower_dirs(image)[0]) == ["file"]

@@ -10,6 +10,7 @@ __all__ = [
     "ImageNotFoundError",
     "InvalidArchiveError",
     "InvalidReferenceError",
+    "LayerTooLargeError",
     "PackError",
     "StoreFullError",
     "UnsafeArchiveError",
@@ -42,6 +43,10 @@ class InvalidArchiveError(ImageError, ValueError):
 
 class UnsafeArchiveError(InvalidArchiveError):
     """An archive that would write outside the folder that it is unpacked into."""
+
+
+class LayerTooLargeError(InvalidArchiveError):
+    """A layer that would be larger on disk than this machine's owner allows."""
 
 
 class CorruptContentError(ImageError):
