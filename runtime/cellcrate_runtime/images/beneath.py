@@ -176,10 +176,36 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             if not create:
                 raise
-        safe_paths.visit(self._root, path, self._make_missing)
+        return self._make_and_open(parts)
+
+    def _make_and_open(self, parts: tuple[str, ...]) -> int:
+        """Open a folder step by step, making what is missing on the way."""
+        descriptor = os.dup(self._root)
+        try:
+            for step, name in enumerate(parts, 1):
+                self._make_missing(descriptor, name)
+                below = self._open_below(descriptor, name, parts[:step])
+                os.close(descriptor)
+                descriptor = below
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _open_below(self, folder: int, name: str, parts: tuple[str, ...]) -> int:
+        try:
+            return os.open(name, OPEN_FOLDER, dir_fd=folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+        # A link: from the root, so that it leads nowhere else. What it leads to may be missing.
+        path, flags = "/".join(parts), os.O_RDONLY | os.O_DIRECTORY
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return safe_paths.open_inside(self._root, path, flags)
+        safe_paths.visit(self._root, path, lambda at, name, _: self._make_missing(at, name))
         return safe_paths.open_inside(self._root, path, flags)
 
-    def _make_missing(self, folder: int, name: str, _is_last: bool) -> None:
+    def _make_missing(self, folder: int, name: str) -> None:
         status = self.status(folder, name)
         if status is None or is_whiteout(status):
             self.make_folder(folder, name)

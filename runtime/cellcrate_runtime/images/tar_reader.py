@@ -41,6 +41,7 @@ _EMPTY_BLOCK = bytes(BLOCK)
 _LARGEST_HEADER = 1 << 20
 _SECOND = 1_000_000_000  # nanoseconds
 _XATTR = b"SCHILY.xattr."
+_SPARSE_MAP = b"GNU.sparse.map"
 
 
 class Entry:
@@ -148,8 +149,9 @@ def _apply_records(entry: Entry, content: bytes, stream: Stream) -> None:
             entry.xattrs[os.fsdecode(keyword[len(_XATTR) :])] = value
         elif keyword in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
             numbers.append(value)
-        elif value:  # an empty one means what the header's block says
+        elif value or keyword == _SPARSE_MAP:
             records[keyword] = value
+        # Of others an empty value means what the header's block says.
     get = records.get
     if text := get(b"path"):
         entry.name = os.fsdecode(text)
@@ -172,10 +174,11 @@ def _apply_sparse(
 ) -> None:
     if text := records.get(b"GNU.sparse.name"):
         entry.name = os.fsdecode(text)
-    if text := records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size"):
-        entry.size = decimal(text)
     if records.get(b"GNU.sparse.major") == b"1":
         taken, entry.extents = tar_sparse.from_content(stream)
         entry.stored -= taken
     else:
         entry.extents = tar_sparse.from_records(records, numbers)
+    size = records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size")
+    if size is not None and entry.extents is not None:
+        entry.size = decimal(size)

@@ -88,7 +88,7 @@ def checked(extents: list[Extent], size: int, stored: int) -> list[Extent]:
     in_order = all(
         end <= start for end, (start, _) in itertools.zip_longest(ends, [*extents, (size, 0)])
     )
-    if not in_order or sum(length for _, length in extents) != stored:
+    if not in_order or size >= 1 << 63 or sum(length for _, length in extents) != stored:
         raise InvalidArchiveError("the archive has a sparse file whose pieces do not fit.")
     return extents
 
