@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 
-from cellcrate_runtime.images.errors import UnsafeArchiveError
+from cellcrate_runtime.images.errors import UnsafeArchiveError, printable
 from cellcrate_runtime.linux import safe_paths
 from cellcrate_runtime.linux.tree_removal import remove_tree
 
@@ -37,7 +37,7 @@ def split_path(name: str) -> tuple[str, ...]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in parts or "\0" in name:
         raise UnsafeArchiveError(
-            f'the archive has an entry "{name}", which would lie outside the folder '
+            f'the archive has an entry "{printable(name)}", which would lie outside the folder '
             "that it is unpacked into. Nothing of the image is kept."
         )
     return parts
@@ -94,7 +94,8 @@ class Tree:
             if error.errno != errno.ELOOP:
                 raise
             raise UnsafeArchiveError(
-                f'the archive\'s entry "{"/".join(parts)}" leads through a loop of symbolic links.'
+                f'the archive\'s entry "{printable("/".join(parts))}" leads through a loop of '
+                "symbolic links."
             ) from None
         self._open[parts] = descriptor
         return descriptor

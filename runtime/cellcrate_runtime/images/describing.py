@@ -98,7 +98,8 @@ class Describer:
     def _set_attributes(self, entry: Entry, file: int | str) -> None:
         if sum(map(len, entry.xattrs)) > _LONGEST_LIST:
             raise InvalidArchiveError(
-                f'the archive\'s entry "{entry.name}" has more extended attributes than a file can.'
+                f'the archive\'s entry "{entry.shown}" has more extended attributes than a file can '
+                "have."
             )
         for name, value in entry.xattrs.items():
             if self._is_kept(entry, name):
@@ -123,7 +124,7 @@ class Describer:
                 os.setxattr(file, name, value, follow_symlinks=False)
         except ValueError as error:
             raise InvalidArchiveError(
-                f'an extended attribute of the archive\'s entry "{entry.name}" has no good name.'
+                f'an extended attribute of the archive\'s entry "{entry.shown}" has no good name.'
             ) from error
         except OSError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.EPERM):
@@ -134,7 +135,7 @@ class Describer:
             else:
                 # Some file systems say "no space" of attributes that are more than fit in a block.
                 raise ImageError(
-                    f'the extended attribute {name[:100]!r} of "{entry.name}" of a layer, '
+                    f'the extended attribute {name[:100]!r} of "{entry.shown}" of a layer, '
                     f"{len(value)} bytes, cannot be set: {error.strerror}"
                 ) from error
 

@@ -14,6 +14,7 @@ __all__ = [
     "PackError",
     "StoreFullError",
     "UnsafeArchiveError",
+    "printable",
 ]
 
 
@@ -59,3 +60,8 @@ class StoreFullError(ImageError):
 
 class PackError(ImageError):
     """A program that cannot be packed: it, or something that it needs, cannot be found or read."""
+
+
+def printable(name: str) -> str:
+    """A file's name as text, also where it is none: a message may have to become JSON."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cellcrate_runtime.images.errors import printable
+
 __all__ = ["LeftOut"]
 
 _MOST_NAMES = 10
@@ -29,12 +31,7 @@ class LeftOut:
         """All notes, one for each name that is kept."""
         said = []
         for reason, names in self._names.items():
-            # As JSON, a name that is no UTF-8 could not be written down.
-            said += [f"{_printable(name)} ({reason})" for name in names]
+            said += [f"{printable(name)} ({reason})" for name in names]
             if more := self._more.get(reason):
                 said.append(f"{more} more ({reason})")
         return said
-
-
-def _printable(name: str) -> str:
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

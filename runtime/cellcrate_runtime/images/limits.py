@@ -22,7 +22,6 @@ _ENTRIES = "CELLCRATE_LAYER_MAX_ENTRIES"
 # Of what people use, layers with models of a language are the largest: some ten gigabytes.
 _MOST_BYTES = 128 << 30
 _MOST_ENTRIES = 2_000_000
-_CHECKED_EACH = 16 << 20  # bytes
 _RESERVE_PART, _RESERVE_MOST = 50, 64 << 20  # a fiftieth of the disk, at most so many bytes
 
 
@@ -60,7 +59,9 @@ class LimitedReader(io.RawIOBase):
         self._limit = limit
         self._folder = folder
         self._size = 0
-        self._next_check = _CHECKED_EACH
+        status = os.statvfs(folder)
+        self._reserve = min(status.f_blocks * status.f_frsize // _RESERVE_PART, _RESERVE_MOST)
+        self._next_check = self._reserve // 2
 
     def readable(self) -> bool:
         """Always true; part of Python's interface of a raw stream."""
@@ -81,16 +82,14 @@ class LimitedReader(io.RawIOBase):
                 f"{_BYTES} to a higher number."
             )
         if self._size >= self._next_check:
-            self._next_check = self._size + _CHECKED_EACH
-            _refuse_full_disk(self._folder)
+            self._next_check = self._size + self._reserve // 2
+            self._refuse_full_disk()
         return data
 
-
-def _refuse_full_disk(folder: Path) -> None:
-    status = os.statvfs(folder)
-    reserve = min(status.f_blocks * status.f_frsize // _RESERVE_PART, _RESERVE_MOST)
-    if status.f_bavail * status.f_frsize < reserve:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+    def _refuse_full_disk(self) -> None:
+        status = os.statvfs(self._folder)
+        if status.f_bavail * status.f_frsize < self._reserve:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder))
 
 
 def _number(name: str, default: int) -> int:

@@ -68,6 +68,7 @@ def unpack(archive: Readable, folder: Path) -> LayerInfo:
             # Who has met an error reads no more; its answer says why.
             with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
                 _pump(archive, pipe)
+            process.stdin = None  # communicate() would flush it
         except BaseException:
             process.kill()
             raise

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from cellcrate_runtime.images import tar_sparse
 from cellcrate_runtime.images.digests import Readable
-from cellcrate_runtime.images.errors import InvalidArchiveError
+from cellcrate_runtime.images.errors import InvalidArchiveError, printable
 from cellcrate_runtime.images.tar_headers import (
     BLOCK,
     Header,
@@ -78,6 +78,11 @@ class Entry:
         self.device = header.major, header.minor
         self.xattrs: dict[str, bytes] = {}
         self.extents: list[tar_sparse.Extent] | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its name, for a message."""
+        return printable(self.name)
 
     def pieces(self, stream: Stream) -> Iterator[memoryview]:
         """Its content as the archive has it. To be read before the next entry, or not at all."""

@@ -19,7 +19,12 @@ from cellcrate_runtime.images import subordinate
 from cellcrate_runtime.images.beneath import Tree, split_path
 from cellcrate_runtime.images.describing import Describer
 from cellcrate_runtime.images.digests import Readable
-from cellcrate_runtime.images.errors import ImageError, InvalidArchiveError, UnsafeArchiveError
+from cellcrate_runtime.images.errors import (
+    ImageError,
+    InvalidArchiveError,
+    UnsafeArchiveError,
+    printable,
+)
 from cellcrate_runtime.images.layer_info import LayerInfo
 from cellcrate_runtime.images.left_out import LeftOut
 from cellcrate_runtime.images.limits import LayerLimits
@@ -129,7 +134,7 @@ class _Unpacker:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise  # the store has better words for it
             raise ImageError(
-                f'cannot unpack "{entry.name}" of a layer into {self._folder}: {error.strerror}'
+                f'cannot unpack "{entry.shown}" of a layer into {self._folder}: {error.strerror}'
             ) from error
 
     def _add_whiteout(self, tree: Tree, parts: tuple[str, ...]) -> None:
@@ -139,7 +144,7 @@ class _Unpacker:
         hidden = name.removeprefix(WHITEOUT)
         if hidden in ("", ".", ".."):
             raise UnsafeArchiveError(
-                f'the archive has an entry "{"/".join(parts)}", which would remove '
+                f'the archive has an entry "{printable("/".join(parts))}", which would remove '
                 "the folder that it lies in."
             )
         try:
@@ -193,7 +198,7 @@ class _Unpacker:
 
     def _add_symbolic_link(self, tree: Tree, entry: Entry, parent: int, name: str) -> None:
         if "\0" in entry.linkname:
-            raise UnsafeArchiveError(f'the archive\'s link "{entry.name}" has a NUL in it.')
+            raise UnsafeArchiveError(f'the archive\'s link "{entry.shown}" has a NUL in it.')
         _made(tree, parent, name, lambda: os.symlink(entry.linkname, name, dir_fd=parent))
         made = os.stat(name, dir_fd=parent, follow_symlinks=False)
         self._describer.describe(entry, parent, name, made)
@@ -210,7 +215,7 @@ class _Unpacker:
             self._left_out.add(entry.name, NO_DEVICE)
         except OverflowError as error:
             raise InvalidArchiveError(
-                f'the archive\'s device "{entry.name}" has a number that no device has.'
+                f'the archive\'s device "{entry.shown}" has a number that no device has.'
             ) from error
         else:
             self._describer.describe(entry, parent, name, None)
@@ -218,7 +223,7 @@ class _Unpacker:
     def _link(self, tree: Tree, entry: Entry, parts: tuple[str, ...]) -> None:
         target = split_path(entry.linkname)
         if not target:
-            raise UnsafeArchiveError(f'the archive has a hard link "{entry.name}" to a folder.')
+            raise UnsafeArchiveError(f'the archive has a hard link "{entry.shown}" to a folder.')
         # Both folders are needed at once, and the tree lends only one at a time.
         source = os.dup(tree.folder(target[:-1], create=False))
         try:
