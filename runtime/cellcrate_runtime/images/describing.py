@@ -98,8 +98,8 @@ class Describer:
     def _set_attributes(self, entry: Entry, file: int | str) -> None:
         if sum(map(len, entry.xattrs)) > _LONGEST_LIST:
             raise InvalidArchiveError(
-                f'the archive\'s entry "{entry.shown}" has more extended attributes than a file can '
-                "have."
+                f'the archive\'s entry "{entry.shown}" has more extended attributes than a file '
+                "can have."
             )
         for name, value in entry.xattrs.items():
             if self._is_kept(entry, name):
