@@ -114,17 +114,21 @@ def make_layout(folder: Path, small: bool) -> Path:
 def test_pulling_from_a_layout(folder: Path, show: Callable[[Table], None], small: bool) -> None:
     layout = make_layout(folder, small)
     numbers = count()
+
+    def new() -> Path:
+        return folder / f"{layout.name}-{next(numbers)}"
+
     peak: list[float] = []
 
     def ours() -> None:
         said = run(
-            *(sys.executable, "-c", OURS, layout, folder / f"ours{next(numbers)}"),
+            *(sys.executable, "-c", OURS, layout, new()),
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         peak.append(int(said) * 1024.0)
 
     def umoci() -> None:
-        copy = folder / f"umoci{next(numbers)}"
+        copy = new()
         run("skopeo", "copy", "--quiet", f"oci:{layout}:bench", f"oci:{copy}:bench")
         run("umoci", "unpack", "--image", f"{copy}:bench", f"{copy}-bundle")
 
@@ -133,9 +137,7 @@ def test_pulling_from_a_layout(folder: Path, show: Callable[[Table], None], smal
         subjects["skopeo copy + umoci unpack"] = umoci
     # Each has a store of its own for each time: removing files makes ext4 slow for a minute.
     if shutil.which("podman"):
-        subjects["podman pull"] = lambda: pull_with_podman(
-            layout, folder / f"podman{next(numbers)}"
-        )
+        subjects["podman pull"] = lambda: pull_with_podman(layout, new())
     times = interleaved(ROUNDS, {name: timed(action) for name, action in subjects.items()})
     kind = "20,000 small files" if small else "400 MB in large files"
     show(Table(f"an image of {kind}, from a layout to unpacked layers", "s ", 1, times))
