@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,28 @@ def test_userns_host(engine: RunningEngine) -> None:
     assert output(engine, "cat /proc/self/uid_map", userns_mode="host").split() == [
         *("0", "0", "4294967295")
     ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("users", ["", "host"])
+def test_a_device_node_of_an_image_is_a_name_to_a_user_namespace(
+    engine: RunningEngine, users: str
+) -> None:
+    script = ["sh", "-c", "head -c 1 /zero"]
+    container = engine.client.containers.create(engine.image, script, userns_mode=users)
+    found = engine.client.api.inspect_container(container.id)["GraphDriver"]["Data"]["UpperDir"]
+    node = Path(found) / "zero"  # as if a layer had it
+    os.mknod(node, stat.S_IFCHR, os.makedev(1, 5))  # which every container may use, in /dev
+    node.chmod(0o666)
+    container.start()
+    ended = container.wait()["StatusCode"]
+    said = container.logs()
+    container.remove()
+    if users == "host":
+        assert (ended, said) == (0, b"\0")
+    else:
+        assert ended != 0
+        assert b"Permission denied" in said
 
 
 def test_processes_of_others_are_not_seen(engine: RunningEngine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,17 @@ from cellcrate_runtime.images.documents import (
     encode,
 )
 from cellcrate_runtime.images.references import parse
+from cellcrate_runtime.images.subordinate import remove_tree
 from images.handmade import AddImage, Entry, RunInside, digest, make_archive
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Remove an ordinary user's layers, which pytest cannot: files belong to subordinate ids."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is not None and os.geteuid() != 0:
+        remove_tree(folder)
 
 
 @pytest.fixture

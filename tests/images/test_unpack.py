@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cellcrate_runtime.images import ImageError, ImageStore, InvalidArchiveError
 from cellcrate_runtime.images.digests import Readable
-from cellcrate_runtime.images.layers import LayerInfo
+from cellcrate_runtime.images.layer_info import LayerInfo
 from cellcrate_runtime.images.unpack import unpack_layer
 from images.handmade import AddImage, Entry, RunInside, folder, hardlink, make_archive, symlink
+from images.tar_bytes import END, block, entry, pax
 
 PRIVILEGED = os.geteuid() == 0
 
@@ -32,7 +35,8 @@ def test_modes_times_and_links(tmp_path: Path) -> None:
         folder("closed", mode=0o555),
         Entry("closed/file", b"hello", mode=0o4751, mtime=1234567890.5),
         symlink("closed/dangling", "/nowhere"),
-        hardlink("other-name", "closed/file"),
+        # As every program writes it, with the file's own mode and time: the last word counts.
+        replace(hardlink("other-name", "closed/file"), mode=0o4751, mtime=1234567890.5),
         Entry("no/parent/listed", b"x"),
         Entry("pipe", type=tarfile.FIFOTYPE, mode=0o622),
     )
@@ -50,31 +54,131 @@ def test_modes_times_and_links(tmp_path: Path) -> None:
     (root / "closed").chmod(0o755)
 
 
-def test_owners(tmp_path: Path) -> None:
-    unpack(
+def test_owners_of_root(tmp_path: Path) -> None:
+    info = unpack(
         tmp_path / "fs",
         Entry("file", uid=33, gid=34),
         Entry("big", uid=3_000_000_000, gid=5),
         Entry("link", type=tarfile.SYMTYPE, linkname="file", uid=35, gid=36),
+        Entry("folder", type=tarfile.DIRTYPE, mode=0o755, uid=37, gid=38),
+        Entry("pipe", type=tarfile.FIFOTYPE, uid=39, gid=40),
     )
     found = {p.name: (p.lstat().st_uid, p.lstat().st_gid) for p in (tmp_path / "fs").iterdir()}
+    if PRIVILEGED:  # others: test_subordinate.py
+        assert found == {
+            "file": (33, 34),
+            "big": (3_000_000_000, 5),
+            "link": (35, 36),
+            "folder": (37, 38),
+            "pipe": (39, 40),
+        }
+        assert info.owners_kept
+
+
+def test_an_owner_that_nobody_can_be_is_nobody(tmp_path: Path) -> None:
+    info = unpack(tmp_path / "fs", Entry("file", uid=0xFFFF_FFFF, gid=5, mode=0o4755))
+    assert len(info.left_out) == 1
+    assert info.left_out[0].startswith("file (its owner")
     if PRIVILEGED:
-        assert found == {"file": (33, 34), "big": (3_000_000_000, 5), "link": (35, 36)}
-    else:
-        assert set(found.values()) == {(os.getuid(), os.getgid())}
+        status = (tmp_path / "fs/file").stat()
+        assert (status.st_uid, status.st_gid) == (65534, 65534)
+
+
+CAPABILITY = "\x01\x00\x00\x02\x00\x04\x00\x00" + "\x00" * 12
 
 
 def test_extended_attributes(tmp_path: Path) -> None:
-    capability = "\x01\x00\x00\x02\x00\x04\x00\x00" + "\x00" * 12
-    unpack(
+    sly = (("trusted.overlay.redirect", "/etc"), ("user.overlay.opaque", "y"), ("trusted.x", "y"))
+    info = unpack(
         tmp_path / "fs",
-        Entry("file", xattrs=(("user.note", "hello"), ("security.capability", capability))),
-        Entry("sly", xattrs=(("trusted.overlay.redirect", "/etc"), ("user.overlay.opaque", "y"))),
+        Entry("file", xattrs=(("user.note", "hello"), ("security.capability", CAPABILITY))),
+        Entry("folder", type=tarfile.DIRTYPE, mode=0o755, xattrs=(("user.note", "folder"),)),
+        Entry("sly", xattrs=sly),
+        Entry("labelled", xattrs=(("security.selinux", "system_u:object_r:x"),)),
+        Entry("link", type=tarfile.SYMTYPE, linkname="file", xattrs=(("user.note", "link"),)),
     )
-    names = set(os.listxattr(tmp_path / "fs/file"))
     assert os.getxattr(tmp_path / "fs/file", "user.note") == b"hello"
-    assert ("security.capability" in names) == PRIVILEGED
+    assert os.getxattr(tmp_path / "fs/folder", "user.note") == b"folder"
+    if PRIVILEGED:
+        assert os.getxattr(tmp_path / "fs/file", "security.capability")[:4] == b"\1\0\0\2"
     assert os.listxattr(tmp_path / "fs/sly") == []
+    assert "security.selinux" not in info.left_out
+    told = "\n".join(info.left_out)
+    for words in ("sly (its extended attribute 'trusted.x')", "link (its extended attribute"):
+        assert words in told
+    assert "labelled" not in told
+
+
+@pytest.mark.skipif(not PRIVILEGED, reason="An ordinary user's are in a namespace.")
+def test_an_access_control_list_is_kept_and_not_inherited(tmp_path: Path) -> None:
+    user_rw = struct.pack("<I HHI HHI HHI HHI HHI", 2, *(1, 7, -1 & 0xFFFFFFFF), *(2, 6, 1000),
+        *(4, 5, -1 & 0xFFFFFFFF), *(16, 7, -1 & 0xFFFFFFFF), *(32, 5, -1 & 0xFFFFFFFF))  # fmt: skip
+    records = [(b"SCHILY.xattr.system.posix_acl_default", user_rw)]
+    archive = pax(records) + block(b"folder", b"5") + block(b"folder/file") + END
+    unpack_layer(io.BytesIO(archive), tmp_path)
+    assert os.getxattr(tmp_path / "folder", "system.posix_acl_default") == user_rw
+    assert os.listxattr(tmp_path / "folder/file") == []
+
+
+@pytest.mark.parametrize(
+    ("records", "error"),
+    [
+        ([(b"SCHILY.xattr.user.%d" % n + b"x" * 200, b"") for n in range(1000)], "more extended"),
+        ([(b"SCHILY.xattr.user.large", bytes(200_000))], "cannot be set"),
+        ([(b"SCHILY.xattr.user.a\0b", b"1")], "no good name"),
+    ],
+    ids=["many", "large", "NUL"],
+)
+def test_absurd_attributes_are_errors(
+    tmp_path: Path, records: list[tuple[bytes, bytes]], error: str
+) -> None:
+    with pytest.raises(ImageError, match=error):
+        unpack_layer(io.BytesIO(pax(records) + block(b"x") + END), tmp_path)
+
+
+def test_names_that_are_not_text(tmp_path: Path) -> None:
+    long = b"/".join([b"d" * 200] * 10)
+    archive = (
+        block(b"\xe9", b"2", linkname=b"\xff/\xfe")
+        + pax([(b"path", b"\xff/" + long)])
+        + entry(b"x", b"1")
+        + block(b"dev\xff", b"Z")
+        + END
+    )
+    info = unpack_layer(io.BytesIO(archive), tmp_path)
+    assert os.readlink(os.fsencode(tmp_path) + b"/\xe9") == b"\xff/\xfe"
+    with open(os.fsencode(tmp_path) + b"/\xff/" + long, "rb") as file:
+        assert file.read() == b"1"
+    assert info.left_out == ["dev\\xff (of unknown type b'Z')"]
+
+
+def test_folders_after_what_is_in_them(tmp_path: Path) -> None:
+    root = tmp_path / "fs"
+    unpack(
+        root,
+        Entry("a/b/file", b"1"),
+        Entry("a/b", type=tarfile.DIRTYPE, mode=0o700, mtime=5),
+        Entry("a", type=tarfile.DIRTYPE, mode=0o2755, mtime=6),
+    )
+    assert [stat.S_IMODE((root / name).stat().st_mode) for name in ("a/b", "a")] == [0o700, 0o2755]
+    assert [(root / name).stat().st_mtime for name in ("a/b", "a")] == [5, 6]
+
+
+def test_a_description_does_not_go_through_a_link(tmp_path: Path) -> None:
+    root = tmp_path / "fs"
+    unpack(
+        root,
+        folder("real/inner", mode=0o755),
+        folder("a/inner", mode=0o777),
+        Entry("a", b"no folder any more"),
+        symlink("a", "real"),
+    )
+    assert stat.S_IMODE((root / "real/inner").stat().st_mode) == 0o755
+
+
+def test_times_before_1970_are_1970(tmp_path: Path) -> None:
+    unpack(tmp_path / "fs", Entry("early", mtime=-5), Entry("late", mtime=99_999_999_999))
+    assert [path.stat().st_mtime for path in (tmp_path / "fs").iterdir()] == [0, 0]
 
 
 def test_a_later_entry_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
@@ -113,14 +217,31 @@ def test_links_to_folders_lead_where_they_would_in_the_image(tmp_path: Path) -> 
     assert (root / "lib").is_symlink()
 
 
-def test_device_nodes_are_left_out_and_said_so(tmp_path: Path) -> None:
+def test_device_nodes_are_made_by_root_and_else_left_out_and_said_so(tmp_path: Path) -> None:
     info = unpack(
         tmp_path / "fs",
-        Entry("disk", type=tarfile.BLKTYPE, mode=0o666, device=(8, 0)),
+        Entry("disk", type=tarfile.BLKTYPE, mode=0o660, device=(8, 0)),
         Entry("mem", type=tarfile.CHRTYPE, mode=0o666, device=(1, 1)),
     )
+    made = {path.name: path.lstat() for path in (tmp_path / "fs").iterdir()}
+    if not PRIVILEGED:
+        assert made == {}
+        assert [text.split()[0] for text in info.left_out] == ["disk", "mem"]
+        assert "only root may make" in info.left_out[0]
+        return
+    assert made["disk"].st_mode == stat.S_IFBLK | 0o660
+    assert made["disk"].st_rdev == os.makedev(8, 0)
+    assert made["mem"].st_mode == stat.S_IFCHR | 0o666
+    assert made["mem"].st_rdev == os.makedev(1, 1)
+    assert info.left_out == []
+
+
+def test_a_device_that_overlayfs_takes_for_a_whiteout_is_left_out(tmp_path: Path) -> None:
+    info = unpack(tmp_path / "fs", Entry("sly", type=tarfile.CHRTYPE, mode=0o666, device=(0, 0)))
     assert os.listdir(tmp_path / "fs") == []
-    assert [text.split()[0] for text in info.left_out] == ["disk", "mem"]
+    assert info.left_out == [
+        "sly (a device 0:0, which to overlayfs means that there is no such file)"
+    ]
 
 
 def test_whiteouts_hide_what_is_below(
@@ -139,6 +260,7 @@ def test_whiteouts_hide_what_is_below(
         folder("late"),
         Entry("late/gone", b"1"),
         Entry("implied/gone", b"1"),
+        Entry("twice/gone", b"1"),
     ]
     above = [
         Entry("d/.wh.gone"),
@@ -155,12 +277,15 @@ def test_whiteouts_hide_what_is_below(
         Entry(".wh.implied"),
         Entry("implied/new", b"2"),
         Entry("d/.wh..wh.plnk"),
+        # Gone, and as some programs have it, so is what was in it.
+        Entry(".wh.twice"),
+        Entry("twice/.wh.gone"),
+        Entry("twice/sub/.wh.gone"),
     ]
     image = add_image("x", below, above)
     base = base_store.lower_dirs(base_store.get("cellcrate/base"))
-    found = run_inside(
-        [*store.lower_dirs(image), *base], "find", "d", "o", "again", "late", "implied"
-    )
+    script = "find d o again late implied; test ! -e twice"
+    found = run_inside([*store.lower_dirs(image), *base], "sh", "-c", script)
     assert sorted(found.stdout.split()) == [
         "again", "again/new", "d", "d/stays", "implied", "implied/new", "late", "late/new", "o",
         "o/new",
@@ -173,6 +298,30 @@ def test_a_whiteout_on_the_way_becomes_a_folder_that_hides(tmp_path: Path) -> No
     assert os.getxattr(root / "d", "user.overlay.opaque") == b"y"
     assert (root / "d/sub/new").read_bytes() == b"2"
     assert os.listxattr(root / "d/sub") == []
+
+
+def test_a_hard_link_to_a_link_is_described_as_the_link(tmp_path: Path) -> None:
+    root = tmp_path / "fs"
+    unpack(root, Entry("file", mode=0o600), symlink("link", "file"), hardlink("hard", "link"))
+    assert os.readlink(root / "hard") == "file"
+    assert (root / "hard").lstat().st_ino == (root / "link").lstat().st_ino
+    assert stat.S_IMODE((root / "file").stat().st_mode) == 0o600
+
+
+def test_a_hard_link_to_itself_and_to_what_takes_its_place(tmp_path: Path) -> None:
+    root = tmp_path / "fs"
+    unpack(root, Entry("file", b"1"), hardlink("file", "file"), folder("d"), hardlink("d", "file"))
+    assert (root / "file").read_bytes() == b"1"
+    assert (root / "d").samefile(root / "file")
+
+
+def test_a_capability_survives_a_second_name(tmp_path: Path) -> None:
+    if not PRIVILEGED:
+        pytest.skip("The file system is asked directly.")
+    capable = Entry("file", mode=0o755, uid=7, xattrs=(("security.capability", CAPABILITY),))
+    unpack(tmp_path / "fs", capable, replace(hardlink("other", "file"), mode=0o4755, uid=7))
+    assert os.listxattr(tmp_path / "fs/other") == ["security.capability"]
+    assert stat.S_IMODE((tmp_path / "fs/other").stat().st_mode) == 0o4755
 
 
 @pytest.mark.parametrize("name", ["file/x", "file/x/y", "link/x"])
@@ -218,6 +367,6 @@ def test_nothing_is_collected_under_an_unpacking(
         return info
 
     monkeypatch.setattr(
-        "cellcrate_runtime.images.store.unpack_layer", unpack_while_another_collects
+        "cellcrate_runtime.images.layer_content.unpack_layer", unpack_while_another_collects
     )
     assert os.listdir(store.lower_dirs(image)[0]) == ["file"]

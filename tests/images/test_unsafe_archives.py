@@ -15,8 +15,10 @@ from cellcrate_runtime.images import (
     InvalidArchiveError,
     UnsafeArchiveError,
 )
+from cellcrate_runtime.images.subordinate import remove_tree
 from cellcrate_runtime.images.unpack import unpack_layer
 from images.handmade import AddImage, Entry, folder, hardlink, make_archive, symlink
+from images.tar_bytes import END, block, pax
 
 
 @pytest.fixture
@@ -172,3 +174,38 @@ def test_entries_of_unknown_type_are_left_out(tmp_path: Path) -> None:
     info = unpack_layer(io.BytesIO(make_archive([Entry("odd", type=b"Z")])), root)
     assert os.listdir(root) == []
     assert [text.split()[0] for text in info.left_out] == ["odd"]
+
+
+def test_a_deep_tree_is_replaced_and_removed(tmp_path: Path) -> None:
+    """Deeper than Python's stack, and than there are descriptors."""
+    deep = "/".join("d" * 1900)
+    root = unpack(tmp_path, Entry(f"a/{deep}/file", b"1"), Entry("a", b"2"), folder(f"b/{deep}"))
+    assert (root / "a").read_bytes() == b"2"
+    remove_tree(root)
+    assert not root.exists()
+
+
+def test_a_name_longer_than_paths_can_be_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="name too long"):
+        unpack(tmp_path, Entry("/".join("d" * 3000), b"1"))
+    remove_tree(tmp_path)
+
+
+def test_a_link_with_a_nul_is_refused(tmp_path: Path) -> None:
+    archive = pax([(b"linkpath", b"a\0b")]) + block(b"x", b"2") + END
+    with pytest.raises(UnsafeArchiveError, match="NUL"):
+        unpack_layer(io.BytesIO(archive), tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_device_numbers_that_no_device_has(tmp_path: Path) -> None:
+    odd = block(b"x", b"3", tail={329: b"\xc0" + bytes(7)}) + END
+    with pytest.raises(InvalidArchiveError):
+        unpack_layer(io.BytesIO(odd), tmp_path)
+
+
+def test_what_is_left_out_is_told_in_few_words(tmp_path: Path) -> None:
+    odd = [Entry(f"odd{n}", type=b"Z") for n in range(1000)]
+    info = unpack_layer(io.BytesIO(make_archive(odd)), tmp_path)
+    assert len(info.left_out) == 11
+    assert info.left_out[-1] == "990 more (of unknown type b'Z')"

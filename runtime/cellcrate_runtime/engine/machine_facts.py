@@ -15,6 +15,7 @@ import psutil
 
 from cellcrate_runtime.engine import timestamps
 from cellcrate_runtime.engine.identity import Remapping
+from cellcrate_runtime.images import subordinate
 from cellcrate_runtime.images.architecture import machine_architecture
 from cellcrate_runtime.linux.cgroups import Hierarchy, hierarchy
 from cellcrate_runtime.version import own_version
@@ -148,6 +149,9 @@ def warnings(facts: dict[str, Any], remapping: Remapping) -> list[str]:
             f"WARNING: root in a container is root of this computer: {remapping.reason}. "
             "`cellcrate doctor` says what is missing"
         )
+    flat = None if os.geteuid() == 0 else subordinate.why_not()
+    if flat is not None:
+        said.append(f"WARNING: images lose the owners of their files: {flat}")
     return said
 
 

@@ -44,6 +44,9 @@ def mount_layers(layers: Rootfs, owners: int | None = None) -> None:
         layers.mount_point,
         userxattr=in_user_namespace(),
         idmap_userns_fd=owners if layers.idmap else None,
+        # Device nodes of an image are for the machine's root. To others they are what they would be
+        # if the namespace had mounted this: names. Not every machine has control groups to say so.
+        attributes=mounts.ATTR_NODEV if layers.idmap or layers.shift is not None else 0,
     )
 
 

@@ -7,13 +7,15 @@ is done to one name in it, and follows no symbolic link.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from pathlib import Path
 
-from cellcrate_runtime.images.errors import UnsafeArchiveError
+from cellcrate_runtime.images.errors import UnsafeArchiveError, printable
 from cellcrate_runtime.linux import safe_paths
+from cellcrate_runtime.linux.tree_removal import remove_tree
 
 __all__ = ["Tree", "is_opaque", "is_whiteout", "split_path"]
 
@@ -23,6 +25,7 @@ OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPAQUE_FOR_ALL = "user.overlay.opaque"
 OPAQUE_FOR_ROOT = "trusted.overlay.opaque"
 OPAQUE = b"y"
+MOST_OPEN = 32  # folders
 
 
 def split_path(name: str) -> tuple[str, ...]:
@@ -34,7 +37,7 @@ def split_path(name: str) -> tuple[str, ...]:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in parts or "\0" in name:
         raise UnsafeArchiveError(
-            f'the archive has an entry "{name}", which would lie outside the folder '
+            f'the archive has an entry "{printable(name)}", which would lie outside the folder '
             "that it is unpacked into. Nothing of the image is kept."
         )
     return parts
@@ -56,19 +59,18 @@ def is_opaque(folder: Path) -> bool:
 class Tree:
     """A folder of files, worked on from the inside."""
 
-    def __init__(self, root: str, privileged: bool) -> None:
+    def __init__(self, root: str) -> None:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._privileged = privileged
-        # The folder that was asked for last: archives list a folder's files one after the other.
-        # It cannot be replaced while it is remembered, because only what lies in it is changed.
-        self._last: tuple[tuple[str, ...], int] | None = None
+        # Archives list a folder's files one after the other, and folders near each other. What a
+        # name leads to changes only when a folder or a link is taken away: then all are forgotten.
+        self._open: dict[tuple[str, ...], int] = {}
+        self._is_stale = False
 
     def __enter__(self) -> Tree:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._last is not None:
-            os.close(self._last[1])
+        self._forget()
         os.close(self._root)
 
     def folder(self, parts: tuple[str, ...], *, create: bool = True) -> int:
@@ -81,20 +83,37 @@ class Tree:
             FileNotFoundError: It is missing and is not to be made.
             NotADirectoryError: Something on the way is a file.
         """
-        if self._last is not None and self._last[0] == parts:
-            return self._last[1]
+        if self._is_stale or len(self._open) > MOST_OPEN:
+            self._forget()
+        known = self._open.get(parts)
+        if known is not None:
+            return known
         try:
-            descriptor = self._open(parts, create)
+            descriptor = self._open_anew(parts, create)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
             raise UnsafeArchiveError(
-                f'the archive\'s entry "{"/".join(parts)}" leads through a loop of symbolic links.'
+                f'the archive\'s entry "{printable("/".join(parts))}" leads through a loop of '
+                "symbolic links."
             ) from None
-        if self._last is not None:
-            os.close(self._last[1])
-        self._last = (parts, descriptor)
+        self._open[parts] = descriptor
         return descriptor
+
+    def is_hidden(self, parts: tuple[str, ...]) -> bool:
+        """Whether a folder cannot be there because this layer has a whiteout on its way."""
+        for end in range(1, len(parts) + 1):
+            try:
+                found = safe_paths.open_inside(self._root, "/".join(parts[:end]))
+            except OSError:
+                return False
+            try:
+                status = os.fstat(found)
+            finally:
+                os.close(found)
+            if not stat.S_ISDIR(status.st_mode):
+                return is_whiteout(status)
+        return False
 
     def status(self, folder: int, name: str) -> os.stat_result | None:
         """What lies under a name, None where nothing does. Links are not followed."""
@@ -105,21 +124,23 @@ class Tree:
 
     def make_folder(self, folder: int, name: str) -> None:
         """Make a folder; where a whiteout lies it takes its place, hiding what is below it."""
-        status = self.status(folder, name)
-        if status is not None and stat.S_ISDIR(status.st_mode):
-            return
-        if status is not None:
-            os.unlink(name, dir_fd=folder)
-        os.mkdir(name, 0o755, dir_fd=folder)
-        if status is not None and is_whiteout(status):
-            self.hide_below(folder, name)
+        try:
+            os.mkdir(name, 0o755, dir_fd=folder)
+        except FileExistsError:
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                self.clear(folder, name)
+                os.mkdir(name, 0o755, dir_fd=folder)
+                if is_whiteout(status):
+                    self.hide_below(folder, name)
 
     def hide_below(self, folder: int, name: str = ".") -> None:
         """Make a folder opaque: what layers below have in it is not seen."""
         descriptor = os.open(name, OPEN_FOLDER, dir_fd=folder)
         try:
             os.setxattr(descriptor, OPAQUE_FOR_ALL, OPAQUE)
-            if self._privileged:
+            # Only the machine's root may; and only its mounts look for it.
+            with contextlib.suppress(PermissionError):
                 os.setxattr(descriptor, OPAQUE_FOR_ROOT, OPAQUE)
         finally:
             os.close(descriptor)
@@ -138,36 +159,62 @@ class Tree:
         status = self.status(folder, name)
         if status is None:
             return
+        self._is_stale |= stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode)
         if stat.S_ISDIR(status.st_mode):
-            self._remove_folder(folder, name)
+            remove_tree(name, folder)
         else:
             os.unlink(name, dir_fd=folder)
 
-    def _open(self, parts: tuple[str, ...], create: bool) -> int:
+    def _open_anew(self, parts: tuple[str, ...], create: bool) -> int:
+        above = self._open.get(parts[:-1]) if parts else None
+        if above is not None:
+            # One step, which is soon tried: it fails if there is a link, or nothing.
+            with contextlib.suppress(OSError):
+                return os.open(parts[-1], OPEN_FOLDER, dir_fd=above)
         path, flags = "/".join(parts) or ".", os.O_RDONLY | os.O_DIRECTORY
         try:
             return safe_paths.open_inside(self._root, path, flags)
         except (FileNotFoundError, NotADirectoryError):
             if not create:
                 raise
-        safe_paths.visit(self._root, path, self._make_missing)
+        return self._make_and_open(parts)
+
+    def _make_and_open(self, parts: tuple[str, ...]) -> int:
+        """Open a folder step by step, making what is missing on the way."""
+        descriptor = os.dup(self._root)
+        try:
+            for step, name in enumerate(parts, 1):
+                self._make_missing(descriptor, name)
+                below = self._open_below(descriptor, name, parts[:step])
+                os.close(descriptor)
+                descriptor = below
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _open_below(self, folder: int, name: str, parts: tuple[str, ...]) -> int:
+        try:
+            return os.open(name, OPEN_FOLDER, dir_fd=folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+        # A link: from the root, so that it leads nowhere else. What it leads to may be missing.
+        path, flags = "/".join(parts), os.O_RDONLY | os.O_DIRECTORY
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return safe_paths.open_inside(self._root, path, flags)
+        safe_paths.visit(self._root, path, lambda at, name, _: self._make_missing(at, name))
         return safe_paths.open_inside(self._root, path, flags)
 
-    def _make_missing(self, folder: int, name: str, _is_last: bool) -> None:
+    def _make_missing(self, folder: int, name: str) -> None:
         status = self.status(folder, name)
         if status is None or is_whiteout(status):
             self.make_folder(folder, name)
+            # Nothing else describes it, and the process may have a mask, see umask(2).
+            os.chmod(name, 0o755, dir_fd=folder)
 
-    def _remove_folder(self, folder: int, name: str) -> None:
-        inside = os.open(name, OPEN_FOLDER, dir_fd=folder)
-        try:
-            with os.scandir(inside) as entries:
-                found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-            for child, is_folder in found:
-                if is_folder:
-                    self._remove_folder(inside, child)
-                else:
-                    os.unlink(child, dir_fd=inside)
-        finally:
-            os.close(inside)
-        os.rmdir(name, dir_fd=folder)
+    def _forget(self) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+        self._is_stale = False

@@ -10,9 +10,11 @@ __all__ = [
     "ImageNotFoundError",
     "InvalidArchiveError",
     "InvalidReferenceError",
+    "LayerTooLargeError",
     "PackError",
     "StoreFullError",
     "UnsafeArchiveError",
+    "printable",
 ]
 
 
@@ -44,6 +46,10 @@ class UnsafeArchiveError(InvalidArchiveError):
     """An archive that would write outside the folder that it is unpacked into."""
 
 
+class LayerTooLargeError(InvalidArchiveError):
+    """A layer that would be larger on disk than this machine's owner allows."""
+
+
 class CorruptContentError(ImageError):
     """Content whose digest is not the one that it goes by."""
 
@@ -54,3 +60,8 @@ class StoreFullError(ImageError):
 
 class PackError(ImageError):
     """A program that cannot be packed: it, or something that it needs, cannot be found or read."""
+
+
+def printable(name: str) -> str:
+    """A file's name as text, also where it is none: a message may have to become JSON."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -7,19 +7,14 @@ import ctypes
 import errno
 import fcntl
 import os
-import shutil
-import stat
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cellcrate_runtime.images.errors import StoreFullError
 
 __all__ = [
     "locked",
-    "remove_tree",
     "room_needed",
     "sync_file_system",
     "sync_folder",
@@ -109,48 +104,19 @@ def room_needed(folder: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise StoreFullError(
-            f"there is no room left for images on the disk that holds {folder}. Remove some with "
-            "`cellcrate image rm`, or set CELLCRATE_HOME to a folder on another disk."
+            f"there {_what_is_lacking(error, folder)} left for images on the disk that holds "
+            f"{folder}. Remove some with `cellcrate image rm`, or set CELLCRATE_HOME to a folder "
+            "on another disk."
         ) from error
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a folder with everything in it, also folders that deny their owner to write.
-
-    A folder that is not there is no error. Symbolic links are removed, never followed.
-    """
-    # Once more for every level of closed folders that the last round has opened.
-    while path.exists():
-        refused: list[str] = []
-        _remove(path, refused)
-        if refused and not _opened(refused):
-            raise PermissionError(errno.EACCES, "cannot be removed", refused[0])
-
-
-def _remove(path: Path, refused: list[str]) -> None:
-    def note(function: Callable[..., Any], name: str, error: BaseException) -> None:
-        if isinstance(error, PermissionError):
-            refused.append(name)
-        elif not isinstance(error, FileNotFoundError) and not refused:
-            # After a refusal it is no wonder that the folders above are not empty.
-            raise error
-
-    if sys.version_info >= (3, 12):
-        shutil.rmtree(path, onexc=note)
-    else:
-        shutil.rmtree(path, onerror=lambda function, name, info: note(function, name, info[1]))
-
-
-def _opened(names: Sequence[str]) -> bool:
-    """Let the owner into folders that something could not be removed from; False if none needed."""
-    changed = False
-    for name in names:
-        for folder in (os.path.dirname(name), name):
-            status = os.lstat(folder)
-            if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
-                os.chmod(folder, status.st_mode | stat.S_IRWXU)
-                changed = True
-    return changed
+def _what_is_lacking(error: OSError, folder: Path) -> str:
+    if error.errno == errno.EDQUOT:
+        return "is, by this user's quota, no room"
+    status = os.statvfs(folder)
+    if status.f_files and not status.f_favail and status.f_bavail:
+        return "is room, but no number for another file (no inode) is"
+    return "is no room"
 
 
 def sync_file_system(path: Path) -> None:

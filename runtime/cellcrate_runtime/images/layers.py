@@ -12,25 +12,20 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 
 from cellcrate_runtime.images.digests import hex_of
-from cellcrate_runtime.images.files import locked, remove_tree, room_needed
+from cellcrate_runtime.images.files import locked, room_needed
+from cellcrate_runtime.images.layer_info import LayerInfo
 from cellcrate_runtime.images.settling import Settler, is_trustworthy, mark
+from cellcrate_runtime.images.subordinate import remove_tree
 
 __all__ = ["LayerInfo", "LayerStore"]
 
 TEMPORARY = ".new-"
-
-
-class LayerInfo(msgspec.Struct, omit_defaults=True):
-    """What is known of an unpacked layer: bytes in its files, and what was not unpacked."""
-
-    size: int
-    files: int = 0
-    left_out: list[str] = []
 
 
 class LayerStore:
@@ -39,7 +34,8 @@ class LayerStore:
     def __init__(self, root: Path) -> None:
         self.folder = root / "layers"
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        self._lock_path = root / "layers.lock"
+        self._locks = root / "layer-locks"
+        self._locks.mkdir(mode=0o700, exist_ok=True)
         self._settler = Settler()
         self._infos: dict[str, LayerInfo] = {}
 
@@ -67,10 +63,10 @@ class LayerStore:
     def ensure(self, diff_id: str, unpack: Callable[[Path], LayerInfo]) -> Path:
         """Return the folder of a layer's files, calling `unpack` to fill it if there is none.
 
-        One layer is unpacked at a time, so that two callers do not do the same work twice.
+        Who else asks for the same layer meanwhile waits, and does not do the same work twice.
         """
         if not self.has(diff_id):
-            with locked(self._lock_path):
+            with self._locked(diff_id):
                 if not self.has(diff_id):
                     with self.building() as folder:
                         self._finish(folder, diff_id, unpack(folder / "fs"))
@@ -91,8 +87,12 @@ class LayerStore:
 
     def finish(self, folder: Path, diff_id: str, info: LayerInfo) -> None:
         """Give a layer that was built its name. Somebody else's of the same name is as good."""
-        with locked(self._lock_path):
+        with self._locked(diff_id):
             self._finish(folder, diff_id, info)
+
+    def _locked(self, diff_id: str) -> AbstractContextManager[None]:
+        """Hold a layer's lock, of which there are 256: these need no removing when layers go."""
+        return locked(self._locks / hex_of(diff_id)[:2])
 
     def _finish(self, folder: Path, diff_id: str, info: LayerInfo) -> None:
         if self.has(diff_id):

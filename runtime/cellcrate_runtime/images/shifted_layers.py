@@ -21,11 +21,12 @@ from pathlib import Path
 
 import msgspec
 
-from cellcrate_runtime.images.files import locked, remove_tree
+from cellcrate_runtime.images.files import locked
 from cellcrate_runtime.images.layers import TEMPORARY, LayerStore
 from cellcrate_runtime.images.settling import Settler, is_trustworthy, mark
 from cellcrate_runtime.images.shifted_copy import Copied, copy_shifted
 from cellcrate_runtime.linux.idmap import IDRange
+from cellcrate_runtime.linux.tree_removal import remove_tree
 
 __all__ = ["ShiftedLayers"]
 
@@ -99,7 +100,7 @@ class ShiftedLayers:
         grave = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._layers.folder))
         with contextlib.suppress(FileNotFoundError):
             os.rename(copy, grave / "copy")
-        remove_tree(grave)
+        remove_tree(os.fspath(grave))
 
 
 def _size_of(copy: Path) -> int:

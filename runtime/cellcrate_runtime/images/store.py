@@ -9,16 +9,13 @@ them in a worker thread.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellcrate_runtime.images.blobs import BlobStore
-from cellcrate_runtime.images.compression import decompressed
-from cellcrate_runtime.images.digests import HashingReader, Readable, Writable
+from cellcrate_runtime.images.digests import Readable, Writable
 from cellcrate_runtime.images.documents import (
     MANIFEST_TYPES,
     Descriptor,
@@ -35,13 +32,13 @@ from cellcrate_runtime.images.errors import (
 from cellcrate_runtime.images.files import locked
 from cellcrate_runtime.images.holds import Holds
 from cellcrate_runtime.images.image import DiskUsage, HistoryStep, Image, ImageUse, Removal
-from cellcrate_runtime.images.layers import LayerInfo, LayerStore
+from cellcrate_runtime.images.layer_content import unpack_missing
+from cellcrate_runtime.images.layers import LayerStore
 from cellcrate_runtime.images.lookup import find_id
 from cellcrate_runtime.images.notes import Notes
 from cellcrate_runtime.images.references import Reference, parse
 from cellcrate_runtime.images.shifted_layers import ShiftedLayers
 from cellcrate_runtime.images.table import ReferenceTable, Row
-from cellcrate_runtime.images.unpack import unpack_layer
 from cellcrate_runtime.linux.idmap import IDRange
 
 if TYPE_CHECKING:
@@ -144,8 +141,14 @@ class ImageStore:
         return remove(self, reference, force, known, keep_parents=keep_parents)
 
     def hold(self, container_id: str, image: Image) -> None:
-        """Keep an image's layers for a container, whatever becomes of the image."""
-        self.holds.take(container_id, image)
+        """Keep an image's layers for a container, whatever becomes of the image.
+
+        Raises:
+            ImageNotFoundError: The image has just been removed.
+        """
+        # A collector that has counted what is needed does not see this any more: wait for its end.
+        with locked(self.content_lock, shared=True):
+            self.holds.take(container_id, self.get(image.id))
 
     def held_dirs(self, container_id: str, ids: IDRange | None = None) -> list[Path]:
         """The folders of a container's layers, topmost first, also if its image was removed.
@@ -224,8 +227,12 @@ class ImageStore:
             The same as :meth:`lower_dirs`.
         """
         manifest, config = self._parse(manifest_digest)
-        pairs = zip(manifest.layers, config.rootfs.diff_ids, strict=True)
-        return [self._ensure_layer(layer, diff_id) for layer, diff_id in pairs]
+        diff_ids = config.rootfs.diff_ids
+        if not all(map(self.layers.has, diff_ids)):
+            blobs = [layer.digest for layer in manifest.layers]
+            with self.adding():
+                unpack_missing(self.layers, self.blobs, list(zip(blobs, diff_ids, strict=True)))
+        return [self.layers.path(diff_id) for diff_id in diff_ids]
 
     def history(self, image: Image) -> list[HistoryStep]:
         """How an image came about, newest step first, with the bytes that each step added."""
@@ -345,33 +352,6 @@ class ImageStore:
         descriptor, diff_id = layer
         info = self.layers.info(diff_id)
         return info.size if info else descriptor.size
-
-    def _ensure_layer(self, descriptor: Descriptor, diff_id: str) -> Path:
-        if self.layers.has(diff_id):
-            return self.layers.path(diff_id)
-        with self.adding():
-            return self.layers.ensure(
-                diff_id, lambda folder: self._unpack(descriptor.digest, diff_id, folder)
-            )
-
-    def _unpack(self, blob: str, diff_id: str, folder: Path) -> LayerInfo:
-        """Unpack a blob, checking both its own digest and that of the archive inside it."""
-        with self.blobs.reading(blob) as packed:
-            try:
-                with (
-                    decompressed(packed) as archive,
-                    HashingReader(archive, diff_id, f"the layer in blob {blob}") as checked,
-                ):
-                    info = unpack_layer(checked, folder)
-                    checked.drain()
-            except (zlib.error, EOFError, gzip.BadGzipFile, InvalidArchiveError) as error:
-                # A damaged blob shows first as bad compression or a bad archive: say the cause.
-                packed.drain()
-                if isinstance(error, InvalidArchiveError):
-                    raise
-                raise InvalidArchiveError(f"the layer {blob} cannot be read: {error}") from error
-            packed.drain()
-        return info
 
 
 def _pairs(image: Image) -> list[tuple[Descriptor, str]]:

@@ -11,199 +11,270 @@ import contextlib
 import errno
 import os
 import stat
-import tarfile
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, cast
+from typing import TypeVar
 
+from cellcrate_runtime.images import subordinate
 from cellcrate_runtime.images.beneath import Tree, split_path
+from cellcrate_runtime.images.describing import Describer
 from cellcrate_runtime.images.digests import Readable
-from cellcrate_runtime.images.errors import ImageError, InvalidArchiveError, UnsafeArchiveError
-from cellcrate_runtime.images.layers import LayerInfo
+from cellcrate_runtime.images.errors import (
+    ImageError,
+    InvalidArchiveError,
+    UnsafeArchiveError,
+    printable,
+)
+from cellcrate_runtime.images.layer_info import LayerInfo
+from cellcrate_runtime.images.left_out import LeftOut
+from cellcrate_runtime.images.limits import LayerLimits
+from cellcrate_runtime.images.tar_reader import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
+    FIFO,
+    FILE,
+    FOLDER,
+    HARD_LINK,
+    LINK,
+    Entry,
+    read_tar,
+)
+from cellcrate_runtime.images.tar_stream import Stream
 
-__all__ = ["unpack_layer"]
+__all__ = ["fill", "unpack_layer"]
 
-PIECE = 1 << 18
 WHITEOUT = ".wh."
 OPAQUE_WHITEOUT = ".wh..wh..opq"
 # Other names that begin so are old notes of the aufs driver, which layers may still hold.
 AUFS_NOTE = ".wh..wh."
-PAX_XATTR = "SCHILY.xattr."
-# Only these extended attributes mean something in a container. Above all not *.overlay.*, with
-# which a layer could have overlayfs look elsewhere.
-KEPT_XATTRS = ("user.", "security.capability")
-REFUSED_XATTRS = ("user.overlay.",)
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+DEVICE_TYPES = {CHARACTER_DEVICE: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK}
+NO_DEVICE = "a device node, which only root may make; a container's come from its runtime"
+NO_WHITEOUT = "a device 0:0, which to overlayfs means that there is no such file"
 
-
-@dataclass(slots=True)
-class _Progress:
-    """What has been unpacked so far."""
-
-    size: int = 0
-    files: int = 0
-    left_out: list[str] = field(default_factory=list)
-    # Folders get their mode and time last: while they are filled they must be writable, and
-    # filling changes their time.
-    folders: dict[tuple[str, ...], tarfile.TarInfo] = field(default_factory=dict)
+Made = TypeVar("Made")
 
 
 def unpack_layer(archive: Readable, folder: Path) -> LayerInfo:
     """Unpack an uncompressed layer archive into an empty folder.
 
-    As root, files keep the owners that the archive names. An ordinary user owns them all, and is
-    root in the container. Device nodes are left out: a container gets its devices from the
-    runtime, never from an image.
+    As root, files keep the owners that the archive names. So they do for an ordinary user who has
+    subordinate ids, in whose user namespace another process does the work. An ordinary user without
+    owns them all, and is root in the container; :attr:`LayerInfo.left_out` says so.
 
     Raises:
         UnsafeArchiveError: An entry would lie outside the folder.
-        InvalidArchiveError: It is not a tar archive, or ends too early.
+        InvalidArchiveError: It is not a tar archive, or ends too early, or has too many entries.
         ImageError: The file system cannot hold an entry.
         OSError: The disk is full.
     """
-    unpacker = _Unpacker(folder)
-    try:
-        with (
-            tarfile.open(fileobj=cast(IO[bytes], archive), mode="r|", bufsize=PIECE) as tar,
-            Tree(str(folder), unpacker.privileged) as tree,
-        ):
-            for entry in tar:
-                unpacker.add(tar, tree, entry)
-                # tarfile would remember every entry, however long the archive.
-                tar.members = []  # type: ignore[attr-defined]
-            unpacker.finish_folders(tree)
-    except (tarfile.TarError, EOFError) as error:
-        raise InvalidArchiveError(f"a layer of the image is not a tar archive: {error}") from error
-    progress = unpacker.progress
-    return LayerInfo(progress.size, progress.files, progress.left_out)
+    if os.geteuid() == 0:
+        return fill(archive, folder, flat=None)
+    why_not = subordinate.why_not()
+    if why_not is None:
+        return subordinate.unpack(archive, folder)
+    return fill(archive, folder, flat=why_not)
+
+
+def fill(archive: Readable, folder: Path, flat: str | None) -> LayerInfo:
+    """Unpack as whoever this process is.
+
+    Args:
+        flat: Why files cannot keep their owners; None where they can.
+
+    Raises:
+        The same as :func:`unpack_layer`.
+    """
+    unpacker = _Unpacker(folder, flat)
+    with Tree(str(folder)) as tree:
+        for entry, stream in read_tar(archive):
+            unpacker.add(tree, entry, stream)
+        unpacker.finish_folders(tree)
+    return unpacker.info()
 
 
 class _Unpacker:
     """Puts the entries of one archive into one tree."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.privileged = os.geteuid() == 0
-        self.progress = _Progress()
+    def __init__(self, folder: Path, flat: str | None) -> None:
+        self._folder = folder
+        self._flat = flat
+        self._most = LayerLimits.from_environment().entries
+        self._entries = 0
+        self._size = 0
+        self._left_out = LeftOut()
+        self._describer = Describer(self._left_out, flat)
+        # Folders get their mode and time last: while they are filled they must be writable, and
+        # filling changes their time. With each is its inode's number.
+        self._folders: dict[tuple[str, ...], tuple[Entry, int]] = {}
 
-    def add(self, tar: tarfile.TarFile, tree: Tree, entry: tarfile.TarInfo) -> None:
+    def info(self) -> LayerInfo:
+        """What was unpacked."""
+        left_out = self._left_out.sentences()
+        return LayerInfo(self._size, self._entries, left_out, owners_kept=self._flat is None)
+
+    def add(self, tree: Tree, entry: Entry, stream: Stream) -> None:
+        self._entries += 1
+        if self._entries > self._most:
+            raise LayerLimits.too_many(self._most)
         parts = split_path(entry.name)
         try:
             if not parts:
-                if entry.isdir():
-                    self.progress.folders[()] = entry
-                return
-            if parts[-1].startswith(WHITEOUT):
+                if entry.kind == FOLDER:
+                    self._folders[()] = entry, os.fstat(tree.folder(())).st_ino
+            elif parts[-1].startswith(WHITEOUT):
                 self._add_whiteout(tree, parts)
-            elif entry.isdir():
-                tree.make_folder(tree.folder(parts[:-1]), parts[-1])
-                self.progress.folders[parts] = entry
-            elif entry.isblk() or entry.ischr():
-                self.progress.left_out.append(f"{entry.name} (a device node)")
+            elif entry.kind == FILE:
+                self._add_file(tree, entry, parts, stream)
+            elif entry.kind == FOLDER:
+                self._add_folder(tree, entry, parts)
             else:
-                self._add_other(tar, tree, entry, parts)
+                self._add_other(tree, entry, parts)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise  # the store has better words for it
             raise ImageError(
-                f'cannot unpack "{entry.name}" of a layer into {self.folder}: {error.strerror}'
+                f'cannot unpack "{entry.shown}" of a layer into {self._folder}: {error.strerror}'
             ) from error
-        self.progress.files += 1
 
     def _add_whiteout(self, tree: Tree, parts: tuple[str, ...]) -> None:
-        parent, name = tree.folder(parts[:-1]), parts[-1]
+        name = parts[-1]
+        if name.startswith(AUFS_NOTE) and name != OPAQUE_WHITEOUT:
+            return
+        hidden = name.removeprefix(WHITEOUT)
+        if hidden in ("", ".", ".."):
+            raise UnsafeArchiveError(
+                f'the archive has an entry "{printable("/".join(parts))}", which would remove '
+                "the folder that it lies in."
+            )
+        try:
+            parent = tree.folder(parts[:-1], create=False)
+        except (FileNotFoundError, NotADirectoryError):
+            # Some programs remove a folder, and then each file in it.
+            if tree.is_hidden(parts[:-1]):
+                return
+            parent = tree.folder(parts[:-1])
         if name == OPAQUE_WHITEOUT:
             tree.hide_below(parent)
-        elif not name.startswith(AUFS_NOTE):
-            hidden = name.removeprefix(WHITEOUT)
-            if hidden in ("", ".", ".."):
-                raise UnsafeArchiveError(
-                    f'the archive has an entry "{"/".join(parts)}", which would remove '
-                    "the folder that it lies in."
-                )
+        else:
             tree.white_out(parent, hidden)
 
-    def _add_other(
-        self, tar: tarfile.TarFile, tree: Tree, entry: tarfile.TarInfo, parts: tuple[str, ...]
-    ) -> None:
+    def _add_folder(self, tree: Tree, entry: Entry, parts: tuple[str, ...]) -> None:
         parent, name = tree.folder(parts[:-1]), parts[-1]
-        tree.clear(parent, name)
-        if entry.islnk():
-            self._link(tree, entry, parts)
-            return
-        if entry.issym():
-            os.symlink(entry.linkname, name, dir_fd=parent)
-        elif entry.isfifo():
-            os.mkfifo(name, 0o600, dir_fd=parent)
-        elif entry.isreg():
-            self._write_file(tar, entry, parent, name)
-            return
-        else:
-            self.progress.left_out.append(f"{entry.name} (of unknown type {entry.type!r})")
-            return
-        self._describe(entry, parent, name)
+        tree.make_folder(parent, name)
+        made = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        self._folders[parts] = entry, made.st_ino
 
-    def _link(self, tree: Tree, entry: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
+    def _add_file(self, tree: Tree, entry: Entry, parts: tuple[str, ...], stream: Stream) -> None:
+        parent, name = tree.folder(parts[:-1]), parts[-1]
+        self._size += entry.stored
+        descriptor = _made(
+            tree, parent, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=parent)
+        )
+        try:
+            if entry.extents is None:
+                for piece in entry.pieces(stream):
+                    _write(descriptor, piece)
+            else:
+                _write_with_holes(descriptor, entry, stream)
+            self._describer.describe_open(entry, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _add_other(self, tree: Tree, entry: Entry, parts: tuple[str, ...]) -> None:
+        parent, name = tree.folder(parts[:-1]), parts[-1]
+        if entry.kind == HARD_LINK:
+            self._link(tree, entry, parts)
+        elif entry.kind == LINK:
+            self._add_symbolic_link(tree, entry, parent, name)
+        elif entry.kind == FIFO:
+            _made(tree, parent, name, lambda: os.mkfifo(name, 0o600, dir_fd=parent))
+            self._describer.describe(entry, parent, name, None)
+        elif entry.kind in DEVICE_TYPES:
+            self._add_device(tree, entry, parent, name)
+        else:
+            tree.clear(parent, name)
+            self._left_out.add(entry.name, f"of unknown type {entry.kind!r}")
+
+    def _add_symbolic_link(self, tree: Tree, entry: Entry, parent: int, name: str) -> None:
+        if "\0" in entry.linkname:
+            raise UnsafeArchiveError(f'the archive\'s link "{entry.shown}" has a NUL in it.')
+        _made(tree, parent, name, lambda: os.symlink(entry.linkname, name, dir_fd=parent))
+        made = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        self._describer.describe(entry, parent, name, made)
+
+    def _add_device(self, tree: Tree, entry: Entry, parent: int, name: str) -> None:
+        tree.clear(parent, name)
+        if entry.kind == CHARACTER_DEVICE and entry.device == (0, 0):
+            self._left_out.add(entry.name, NO_WHITEOUT)
+            return
+        try:
+            mode = DEVICE_TYPES[entry.kind] | 0o600
+            os.mknod(name, mode, os.makedev(*entry.device), dir_fd=parent)
+        except PermissionError:
+            self._left_out.add(entry.name, NO_DEVICE)
+        except OverflowError as error:
+            raise InvalidArchiveError(
+                f'the archive\'s device "{entry.shown}" has a number that no device has.'
+            ) from error
+        else:
+            self._describer.describe(entry, parent, name, None)
+
+    def _link(self, tree: Tree, entry: Entry, parts: tuple[str, ...]) -> None:
         target = split_path(entry.linkname)
         if not target:
-            raise UnsafeArchiveError(f'the archive has a hard link "{entry.name}" to a folder.')
+            raise UnsafeArchiveError(f'the archive has a hard link "{entry.shown}" to a folder.')
         # Both folders are needed at once, and the tree lends only one at a time.
         source = os.dup(tree.folder(target[:-1], create=False))
         try:
-            os.link(
-                target[-1],
-                parts[-1],
-                src_dir_fd=source,
-                dst_dir_fd=tree.folder(parts[:-1]),
-                follow_symlinks=False,
+            parent, name = tree.folder(parts[:-1]), parts[-1]
+            if target == parts:
+                return
+            status = os.stat(target[-1], dir_fd=source, follow_symlinks=False)
+            _made(
+                *(tree, parent, name),
+                lambda: os.link(
+                    target[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
+                ),
             )
         finally:
             os.close(source)
-
-    def _write_file(
-        self, tar: tarfile.TarFile, entry: tarfile.TarInfo, parent: int, name: str
-    ) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o600, dir_fd=parent)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            content = tar.extractfile(entry)
-            assert content is not None, "a regular file has content"
-            while piece := content.read(PIECE):
-                file.write(piece)
-            self._describe_open(entry, descriptor)
-        self.progress.size += entry.size
+        # Also for a file that has been described before: the last word counts, as elsewhere.
+        self._describer.describe(entry, parent, name, status)
 
     def finish_folders(self, tree: Tree) -> None:
         """Give the folders their owners, modes and times, the deepest first."""
-        for parts in sorted(self.progress.folders, key=len, reverse=True):
+        for parts in sorted(self._folders, key=len, reverse=True):
+            entry, inode = self._folders[parts]
             # A later entry of the same name may have put something else in a folder's place.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 folder = tree.folder(parts, create=False)
-                self._describe_open(self.progress.folders[parts], folder)
+                if os.fstat(folder).st_ino == inode:
+                    self._describer.describe_open(entry, folder)
 
-    def _describe_open(self, entry: tarfile.TarInfo, descriptor: int) -> None:
-        if self.privileged:
-            # Before the mode, because a change of owner clears the set-user-id bit.
-            os.fchown(descriptor, entry.uid, entry.gid)
-        os.fchmod(descriptor, stat.S_IMODE(entry.mode))
-        for name, value in entry.pax_headers.items():
-            if name.startswith(PAX_XATTR):
-                self._set_xattr(descriptor, name.removeprefix(PAX_XATTR), value)
-        nanoseconds = round(entry.mtime * 1_000_000_000)
-        os.utime(descriptor, ns=(nanoseconds, nanoseconds))
 
-    def _describe(self, entry: tarfile.TarInfo, parent: int, name: str) -> None:
-        """Describe what cannot be opened for it: a link, a pipe."""
-        if self.privileged:
-            os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
-        if not entry.issym():
-            os.chmod(name, stat.S_IMODE(entry.mode), dir_fd=parent)
-        nanoseconds = round(entry.mtime * 1_000_000_000)
-        os.utime(name, ns=(nanoseconds, nanoseconds), dir_fd=parent, follow_symlinks=False)
+def _made(tree: Tree, parent: int, name: str, make: Callable[[], Made]) -> Made:
+    """Make something, where mostly nothing is in the way."""
+    try:
+        return make()
+    except FileExistsError:
+        tree.clear(parent, name)
+        return make()
 
-    def _set_xattr(self, descriptor: int, name: str, value: str) -> None:
-        if not name.startswith(KEPT_XATTRS) or name.startswith(REFUSED_XATTRS):
-            return
-        if name.startswith("security.") and not self.privileged:
-            # File capabilities would have to be written from inside the user's namespace.
-            return
-        os.setxattr(descriptor, name, value.encode("utf-8", "surrogateescape"))
+
+def _write(descriptor: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
+
+
+def _write_with_holes(descriptor: int, entry: Entry, stream: Stream) -> None:
+    assert entry.extents is not None, "it has holes"
+    os.ftruncate(descriptor, entry.size)
+    extents = iter(entry.extents)
+    at = left = 0
+    for piece in entry.pieces(stream):
+        while piece:
+            if not left:
+                at, left = next(extents)
+            written = os.pwrite(descriptor, piece[:left], at)
+            at, left, piece = at + written, left - written, piece[written:]

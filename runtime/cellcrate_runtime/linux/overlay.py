@@ -24,6 +24,7 @@ def mount_overlay(
     *,
     userxattr: bool = False,
     idmap_userns_fd: int | None = None,
+    attributes: int = 0,
 ) -> None:
     """Mount an overlay at ``target``, in the caller's own private mount namespace.
 
@@ -36,6 +37,7 @@ def mount_overlay(
         idmap_userns_fd: Translate ids (Linux 5.19): files on disk keep the container's ids, and
             its root is this user namespace's root. The translating mounts that the overlay is made
             of stay at ``target``, beneath it.
+        attributes: ``mounts.ATTR_…`` of the mount.
 
     Raises:
         OSError: The kernel refused; nothing remains mounted.
@@ -62,7 +64,7 @@ def mount_overlay(
             options += [("redirect_dir", "off"), ("metacopy", "off")]
         names = [_name_below(layers, folder) for folder in lower]
         with owner:
-            overlay = _overlay(layers_fd, names, options)
+            overlay = _overlay(layers_fd, names, options, attributes)
         try:
             mounts.attach(overlay, target)
         finally:
@@ -85,18 +87,27 @@ def _name_below(folder: str, path: str) -> str:
     return path[len(folder) :].lstrip("/") or "."
 
 
-def _overlay(layers: int, names: Sequence[str], options: Sequence[tuple[str, str | None]]) -> int:
+def _overlay(
+    layers: int,
+    names: Sequence[str],
+    options: Sequence[tuple[str, str | None]],
+    attributes: int,
+) -> int:
     """The overlay, as a detached mount; ``names`` start at the open folder ``layers``."""
     one_by_one = [("lowerdir+", f"/proc/self/fd/{layers}/{name}") for name in names]
     try:
-        return mounts.detached("overlay", [*one_by_one, *options], source="overlay")
+        return mounts.detached(
+            "overlay", [*one_by_one, *options], source="overlay", attributes=attributes
+        )
     except OSError as error:
         # Before Linux 6.8 all layers are one option, and the whole fits in 255 bytes or fails.
         if error.errno != errno.EINVAL:
             raise
     together = ("lowerdir", ":".join(_escaped(name) for name in names))
     with _working_directory(layers):
-        return mounts.detached("overlay", [together, *options], source="overlay")
+        return mounts.detached(
+            "overlay", [together, *options], source="overlay", attributes=attributes
+        )
 
 
 def _escaped(name: str) -> str:

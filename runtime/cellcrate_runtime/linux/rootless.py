@@ -7,10 +7,10 @@ import os
 import pwd
 
 from cellcrate_runtime.linux import credentials, namespaces
-from cellcrate_runtime.linux.idmap import IDRange, subordinate_ranges
+from cellcrate_runtime.linux.idmap import IDRange, own_ranges, subordinate_ranges
 from cellcrate_runtime.linux.processes import show_to_others
 
-__all__ = ["enter_user_namespace"]
+__all__ = ["enter_user_namespace", "has_subordinate_ids", "is_single_id"]
 
 _USER = namespaces.FLAGS["user"]
 
@@ -34,6 +34,16 @@ def enter_user_namespace(living_pid: int | None = None) -> None:
         _enter_new()
     # A change of identity closes /proc/<pid> to everyone but the host's root: undo that.
     show_to_others()
+
+
+def has_subordinate_ids() -> bool:
+    """Whether the user has ids of users and of groups to add to its own."""
+    return _mappings_with_subordinate_ids(os.getuid(), os.getgid()) is not None
+
+
+def is_single_id() -> bool:
+    """Whether this process's user namespace has one user only."""
+    return sum(mapping.size for mapping in own_ranges("uid")) == 1
 
 
 def _join(pid: int) -> None:

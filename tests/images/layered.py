@@ -1,0 +1,38 @@
+"""One more layer on an image that was saved, as a build would put it there."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+
+from images.handmade import digest
+
+__all__ = ["with_layer"]
+
+
+def with_layer(saved: bytes, layer: bytes, name: str) -> bytes:
+    """Docker's archive of the image of another such archive with one more layer."""
+    with tarfile.open(fileobj=io.BytesIO(saved)) as tar:
+        files = {
+            entry.name: tar.extractfile(entry).read()  # type: ignore[union-attr]
+            for entry in tar
+            if entry.isreg()
+        }
+    (image,) = json.loads(files["manifest.json"])
+    config = json.loads(files[image["Config"]])
+    config["rootfs"]["diff_ids"].append(digest(layer))
+    config["history"] = []
+    described = [{"Config": "config.json", "RepoTags": [name],
+                  "Layers": [*image["Layers"], "layer.tar"]}]  # fmt: skip
+    made = {old: files[old] for old in image["Layers"]}
+    made["layer.tar"] = layer
+    made["config.json"] = json.dumps(config).encode()
+    made["manifest.json"] = json.dumps(described).encode()
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w") as tar:
+        for path, content in made.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return output.getvalue()
