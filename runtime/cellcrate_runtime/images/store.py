@@ -214,7 +214,7 @@ class ImageStore:
         """
         manifest, config = self._parse(manifest_digest)
         pairs = zip(manifest.layers, config.rootfs.diff_ids, strict=True)
-        return [self._ensure_layer(layer, diff_id) for layer, diff_id in pairs]
+        return [self.ensure_layer(layer, diff_id) for layer, diff_id in pairs]
 
     def history(self, image: Image) -> list[HistoryStep]:
         """How an image came about, newest step first, with the bytes that each step added."""
@@ -319,7 +319,12 @@ class ImageStore:
         info = self.layers.info(diff_id)
         return info.size if info else descriptor.size
 
-    def _ensure_layer(self, descriptor: Descriptor, diff_id: str) -> Path:
+    def ensure_layer(self, descriptor: Descriptor, diff_id: str) -> Path:
+        """The folder of a layer's files; it is unpacked now from its blob if it is not there.
+
+        Raises:
+            The same as :meth:`lower_dirs`.
+        """
         if self.layers.has(diff_id):
             return self.layers.path(diff_id)
         with self.adding():
