@@ -49,6 +49,7 @@ _MODULES = (
     "top",
     "trace",
     "image_transfer",
+    "registries",
     "unserved",
     "images",
 )

@@ -1,4 +1,4 @@
-"""Images that come and go: pull (of the base image alone), save and load."""
+"""Images that come and go: pull, save and load."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tornado.web import stream_request_body
 from cellcrate_runtime.engine import image_documents
 from cellcrate_runtime.engine.api.app import Handler, Route
 from cellcrate_runtime.engine.api.errors import ClientGoneError, answer_for
+from cellcrate_runtime.engine.api.image_pull import pull
 from cellcrate_runtime.engine.api.streams import send_all
 from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
 from cellcrate_runtime.images import BASE_REFERENCE, Image, ImageError, ImageNotFoundError
@@ -34,19 +35,16 @@ class Create(Handler):
     """``POST /images/create``: pull."""
 
     async def post(self) -> None:
-        """Have the base image packed; other images are not pulled yet."""
+        """Have the base image packed, and pull others."""
         if self.query("fromSrc"):
             raise NotServedError("importing an image (docker import)")
         if not self.query("fromImage"):
             raise BadRequestError("fromImage is missing: name the image to pull")
         name = image_documents.repository_tag(self.query("fromImage"), self.query("tag"))
-        wanted = parse(name).with_default_tag()
-        if wanted != parse(BASE_REFERENCE):
-            raise NotServedError(
-                f"pulling {wanted.familiar!r} from a registry",
-                f"Use {BASE_REFERENCE}, or load an archive (docker save, docker load).",
-            )
-        await send_all(self, _encoded(self._pack()))
+        if parse(name).with_default_tag() == parse(BASE_REFERENCE):
+            await send_all(self, _encoded(self._pack()))
+        else:
+            await pull(self, parse(name), self.query("platform"))
 
     async def _pack(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what ``docker pull`` prints while the base image is packed."""

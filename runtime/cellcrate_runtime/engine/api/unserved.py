@@ -15,8 +15,6 @@ _UNSERVED = (
     (r"/commit", "making an image of a container (docker commit)"),
     (r"/session", "the session of BuildKit (docker buildx)"),
     (r"/grpc", "the API of BuildKit (docker buildx)"),
-    (r"/distribution/.*", "asking a registry about an image"),
-    (r"/auth", "logging in to a registry (docker login)"),
     (r"/plugins(?:/.*)?", "plugins (docker plugin)"),
     (r"/(?:swarm|nodes|services|tasks|secrets|configs)(?:/.*)?", "swarm mode"),
     (r"/containers/[^/]+/checkpoints(?:/.*)?", "checkpoints (docker checkpoint)"),

@@ -164,7 +164,7 @@ class Authenticator:
         url = realm + (joint + urlencode(fields) if fields else "")
         shown = credential.basic() if credential.has_password else None
         with self._transport.request("GET", url, authorization=shown) as response:
-            return _read(response)
+            return _read(response, anonymous=shown is None)
 
     def _by_post(self, realm: str, fields: list[tuple[str, str]], scope: str) -> _TokenAnswer:
         form = [field for field in fields if field[0] != "scope"]
@@ -183,17 +183,19 @@ class Authenticator:
             },
             body=lambda: io.BytesIO(content),
         ) as response:
-            return _read(response)
+            return _read(response, anonymous=False)
 
 
 def _key(scopes: Sequence[Scope]) -> tuple[Scope, ...]:
     return tuple(sorted(scopes))
 
 
-def _read(response: Response) -> _TokenAnswer:
+def _read(response: Response, anonymous: bool) -> _TokenAnswer:
     """Read what an authorization server answers; nothing of it is repeated to people."""
     content = response.document(LARGEST_TOKEN_ANSWER)
     if response.status in (400, 401, 403):
+        if anonymous:
+            raise AccessDeniedError("denied: requested access to the resource is denied", "DENIED")
         raise LoginFailedError(
             f"{response.host}: unauthorized: incorrect username or password, or no right to what "
             "was asked for",

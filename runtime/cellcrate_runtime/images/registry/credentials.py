@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from cellcrate_runtime.images.registry.errors import RegistryError
+from cellcrate_runtime.images.registry.errors import InvalidRequestError
 
 __all__ = ["ANONYMOUS", "Credential", "read_auth_header"]
 
@@ -58,7 +58,7 @@ def read_auth_header(header: str) -> Credential:
     Source: Docker Engine API reference, "Authentication".
 
     Raises:
-        RegistryError: It cannot be read. The message does not repeat it.
+        InvalidRequestError: It cannot be read. The message does not repeat it.
     """
     if not header:
         return ANONYMOUS
@@ -67,7 +67,9 @@ def read_auth_header(header: str) -> Credential:
         content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         return read_auth_config(content)
     except (binascii.Error, ValueError) as error:
-        raise RegistryError("invalid X-Registry-Auth header: it is not JSON in base64") from error
+        raise InvalidRequestError(
+            "invalid X-Registry-Auth header: it is not JSON in base64"
+        ) from error
 
 
 def read_auth_config(content: bytes) -> Credential:

@@ -6,6 +6,7 @@ from cellcrate_runtime.images.errors import ImageError
 
 __all__ = [
     "AccessDeniedError",
+    "InvalidRequestError",
     "LoginFailedError",
     "NotInRegistryError",
     "RegistryBusyError",
@@ -42,6 +43,10 @@ class NotInRegistryError(RegistryError, LookupError):
 
 class AccessDeniedError(RegistryError):
     """The registry wants to know who asks, or knows and refuses."""
+
+
+class InvalidRequestError(RegistryError, ValueError):
+    """What was asked for makes no sense, whatever a registry may say to it."""
 
 
 class LoginFailedError(AccessDeniedError):

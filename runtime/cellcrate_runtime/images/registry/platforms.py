@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from cellcrate_runtime.images.architecture import machine_architecture
 from cellcrate_runtime.images.documents import Descriptor, Platform
-from cellcrate_runtime.images.registry.errors import NotInRegistryError, RegistryError
+from cellcrate_runtime.images.registry.errors import InvalidRequestError, NotInRegistryError
 
 __all__ = ["choose", "fits", "own_platform", "parse_platform", "written"]
 
@@ -40,17 +40,19 @@ def parse_platform(text: str) -> Platform:
     """Read what ``--platform`` has: ``linux/arm64``, ``arm64``, ``linux/arm/v7``.
 
     Raises:
-        RegistryError: It is none, or is of another system than Linux.
+        InvalidRequestError: It is none, or is of another system than Linux.
     """
     parts = text.lower().split("/")
     if len(parts) == 1:
         parts = ["linux", *parts] if parts != ["linux"] else ["linux", machine_architecture()]
     if not 2 <= len(parts) <= 3 or not all(parts):
-        raise RegistryError(
+        raise InvalidRequestError(
             f'"{text}" is no platform: write OS/ARCHITECTURE[/VARIANT], such as linux/arm64'
         )
     if parts[0] != "linux":
-        raise RegistryError(f'"{text}" is no platform of this engine: its containers are Linux\'s')
+        raise InvalidRequestError(
+            f'"{text}" is no platform of this engine: its containers are Linux\'s'
+        )
     variant = parts[2] if len(parts) == 3 else None
     return _normal(Platform(os="linux", architecture=parts[1], variant=variant))
 

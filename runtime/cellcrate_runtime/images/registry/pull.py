@@ -38,7 +38,7 @@ from cellcrate_runtime.images.registry.sources import Sources
 from cellcrate_runtime.images.registry.transport import Transport
 from cellcrate_runtime.images.store import ImageStore
 
-__all__ = ["Puller", "pull"]
+__all__ = ["Pulled", "Puller", "pull"]
 
 _SHORT = 12  # digits of a digest, as docker shows a layer
 
@@ -66,7 +66,26 @@ def pull(
         StoreFullError: There is no room for it.
     """
     with Puller(store, settings, credential, cancellation) as puller:
-        return puller.fetch(puller.resolve(reference, platform), report)
+        pulled = puller.fetch(puller.resolve(reference, platform), report)
+        report(pulled.status(reference.with_default_tag()))
+        return pulled.image
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An image that is here now.
+
+    Attributes:
+        new: The name meant another image before, or none.
+    """
+
+    image: Image
+    new: bool
+
+    def status(self, name: Reference) -> Step:
+        """What ``docker pull`` says last."""
+        news = "Downloaded newer image" if self.new else "Image is up to date"
+        return Step(f"Status: {news} for {name.familiar}")
 
 
 class Puller:
@@ -91,6 +110,10 @@ class Puller:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._transport.close()
 
     def resolve(self, reference: Reference, platform: Platform | None = None) -> Resolved:
@@ -116,7 +139,7 @@ class Puller:
         except RegistryError as error:
             raise not_there(reference, error) from error
 
-    def fetch(self, resolved: Resolved, report: Report = silent) -> Image:
+    def fetch(self, resolved: Resolved, report: Report = silent) -> Pulled:
         """Get what was found, and give it its names.
 
         Raises:
@@ -135,10 +158,7 @@ class Puller:
         self._sources.add(blobs, name)
         image = self._store.get(self._store.image_id(resolved.fetched.digest))
         report(Step(f"Digest: {resolved.digest}"))
-        new = before is None or before.id != image.id
-        news = "Downloaded newer image" if new else "Image is up to date"
-        report(Step(f"Status: {news} for {name.familiar}"))
-        return image
+        return Pulled(image, before is None or before.id != image.id)
 
     def _fetch_parts(self, resolved: Resolved, report: Report) -> None:
         config = fetch_config(resolved, self._store.blobs)

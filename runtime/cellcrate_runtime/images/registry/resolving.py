@@ -23,6 +23,7 @@ from cellcrate_runtime.images.registry.connection import connections
 from cellcrate_runtime.images.registry.credentials import Credential
 from cellcrate_runtime.images.registry.errors import (
     AccessDeniedError,
+    LoginFailedError,
     NotInRegistryError,
     RegistryError,
 )
@@ -130,6 +131,8 @@ def _first_that_has(
 
 def not_there(reference: Reference, error: RegistryError) -> RegistryError:
     """What dockerd says when a registry refuses, which people look for on the web."""
+    if isinstance(error, LoginFailedError):
+        return error
     if isinstance(error, AccessDeniedError) or error.code in ("UNAUTHORIZED", "DENIED"):
         return NotInRegistryError(
             f"pull access denied for {reference.familiar_name}, repository does not exist or may "

@@ -329,12 +329,12 @@ def _unreachable(host: str, error: Exception) -> RegistryUnreachableError:
         return RegistryUnreachableError(f"TLS with {host} failed: {_reason(text)}")
     if isinstance(error, exceptions.NameResolutionError):
         return RegistryUnreachableError(f"lookup {host}: no such host, or no network")
+    if isinstance(error, exceptions.NewConnectionError):  # a kind of the next one
+        return RegistryUnreachableError(f"{host} cannot be reached: {_reason(text)}")
     if isinstance(error, exceptions.ConnectTimeoutError):
         return RegistryUnreachableError(f"{host} does not answer: connecting took too long")
     if isinstance(error, exceptions.ReadTimeoutError):
         return RegistryUnreachableError(f"{host} has stopped sending")
-    if isinstance(error, exceptions.NewConnectionError):
-        return RegistryUnreachableError(f"{host} cannot be reached: {_reason(text)}")
     if isinstance(error, exceptions.ProxyError):
         return RegistryUnreachableError(f"{host} cannot be reached through the proxy")
     return RegistryUnreachableError(f"the connection to {host} broke ({type(error).__name__})")
