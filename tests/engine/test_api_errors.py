@@ -179,7 +179,6 @@ def test_no_body(engine: RunningEngine) -> None:
         ("POST", "/v1.47/commit", 501, "making an image of a container"),
         ("POST", "/v1.47/swarm/init", 501, "swarm mode"),
         ("GET", "/v1.47/images/search?term=x", 501, "searching a registry"),
-        ("POST", "/v1.47/images/a/b/push", 501, "pushing images"),
         ("PATCH", "/v1.47/containers/json", 405, "Method Not Allowed"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that wants a password."""
     registry = Registry(tmp_path_factory.mktemp("closed"), password=True)
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def own_registry(tmp_path: Path) -> Iterator[Registry]:
+    """A registry with nothing in it."""
+    registry = Registry(tmp_path)
     yield registry
     registry.close()
 
@@ -108,3 +117,42 @@ def test_distribution(docker: Any, registry: Registry, engine: Any) -> None:
     assert not data.has_platform("linux/s390x")
     assert data.pull("linux/arm64").id == images["linux/arm64"].config
     engine.client.images.remove(images["linux/arm64"].config, force=True)
+
+
+def test_push(docker: Any, own_registry: Registry, engine: Any) -> None:
+    registry = own_registry
+    name = registry.name("pushed:1")
+    docker("tag", docker.image, name)
+    said = docker("push", name).splitlines()
+    assert said[0] == f"The push refers to repository [{registry.name('pushed')}]"
+    assert any(line.endswith(": Pushed") for line in said)
+    assert said[-1].startswith("1: digest: sha256:")
+    assert "Layer already exists" in docker("push", name)
+    docker("tag", name, registry.name("pushed/twice:2"))
+    assert "Mounted from pushed" in docker("push", "-a", registry.name("pushed/twice"))
+    [inspected] = json.loads(docker("image", "inspect", name))
+    docker("rmi", name, registry.name("pushed/twice:2"))
+    docker("pull", name)
+    [again] = json.loads(docker("image", "inspect", name))
+    assert again["Id"] == inspected["Id"]
+    actions = [event["Action"] for event in engine.events(type="image")]
+    assert "push" in actions
+    assert "pull" in actions
+    docker("rmi", name)
+
+
+def test_push_of_what_is_not_there(docker: Any, registry: Registry) -> None:
+    failed = docker.run("push", registry.name("none:1"))
+    assert failed.returncode == 1
+    assert "does not exist locally" in failed.stderr
+
+
+def test_push_without_a_password(docker: Any, closed: Registry) -> None:
+    name = closed.name("x:1")
+    docker("tag", docker.image, name)
+    failed = docker.run("push", name)
+    assert failed.returncode == 1
+    assert "no basic auth credentials" in failed.stderr
+    docker("login", "-u", USER, "--password-stdin", closed.address, input=PASSWORD)
+    assert "1: digest: sha256:" in docker("push", name)
+    docker("rmi", name)

@@ -48,6 +48,7 @@ _MODULES = (
     "system",
     "top",
     "trace",
+    "image_push",
     "image_transfer",
     "registries",
     "unserved",

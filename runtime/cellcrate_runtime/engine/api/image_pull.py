@@ -44,15 +44,19 @@ async def pull(handler: Handler, name: Reference, platform: str) -> None:
     puller = Puller(
         handler.engine.images, settings_of(handler), credential_of(handler), cancellation
     )
+
+    def publish() -> None:
+        shown = {"name": name.familiar_name}
+        handler.engine.events.publish("image", "pull", name.familiar, shown)
+
     prepare = _one if name.tag or name.digest else _all
     try:
         finding = once(cancellation, lambda: prepare(puller, name, wanted))
         work = await handler.or_disconnect(finding)
-        await send_all(handler, encoded(Transfer(cancellation, work).steps()))
+        steps = Transfer(cancellation, work).steps()
+        await send_all(handler, encoded(steps, publish))
     finally:
         puller.close()
-    shown = name.familiar
-    handler.engine.events.publish("image", "pull", shown, {"name": name.familiar_name})
 
 
 def _one(puller: Puller, name: Reference, platform: Platform | None) -> Callable[[Report], None]:

@@ -116,18 +116,17 @@ def credential_of(handler: Handler) -> Credential:
 
 
 async def encoded(
-    steps: AsyncIterator[Step], last: Callable[[], list[dict[str, Any]]] = list
+    steps: AsyncIterator[Step], succeeded: Callable[[], object]
 ) -> AsyncIterator[bytes]:
     """The documents of a stream, a line each; a failure is the last one.
 
     Args:
-        last: What there is to say when all went well.
+        succeeded: Called when all went well, before the client can know.
     """
     try:
         async for step in steps:
             yield _line(step_document(step))
-        for document in last():
-            yield _line(document)
+        succeeded()
     except Exception as error:
         yield _line(failure(error))
 
@@ -140,6 +139,8 @@ def failure(error: Exception) -> dict[str, Any]:
 
 def step_document(step: Step) -> dict[str, Any]:
     """A step as Docker tells it."""
+    if step.aux is not None:
+        return {"progressDetail": {}, "aux": step.aux}
     if step.current is None:
         document: dict[str, Any] = {"status": step.status}
         if step.id and not step.status.startswith("Pulling from"):

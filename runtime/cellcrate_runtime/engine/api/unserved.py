@@ -20,7 +20,6 @@ _UNSERVED = (
     (r"/containers/[^/]+/checkpoints(?:/.*)?", "checkpoints (docker checkpoint)"),
     (r"/containers/[^/]+/attach/ws", "attaching through a WebSocket"),
     (r"/images/search", "searching a registry (docker search)"),
-    (r"/images/.+/push", "pushing images (docker push)"),
 )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cellcrate_runtime.images.registry.errors import TransferCancelledError
 
@@ -23,12 +24,14 @@ class Step:
         id: The layer, by twelve digits of its digest; or what the whole is about; or nothing.
         current: Bytes moved so far, where bytes move.
         total: Bytes to be moved.
+        aux: What a program wants to know that pushes: the tag, and its digest and size.
     """
 
     status: str
     id: str = ""
     current: int | None = None
     total: int | None = None
+    aux: Mapping[str, Any] | None = None
 
 
 Report = Callable[[Step], None]

@@ -197,7 +197,8 @@ class Transport:
             if answer.status not in _REDIRECTS or method not in ("GET", "HEAD") or not target:
                 return answer
             with answer:
-                target = self._checked(url, urljoin(url, target))
+                target = urljoin(url, target)
+            self.check_redirect(url, target)
             if _origin(target) != _origin(url):
                 authorization = None
             url = target
@@ -205,14 +206,18 @@ class Transport:
             f"{_host(url)} redirects in circles: {_MOST_REDIRECTS} times in a row."
         )
 
-    def _checked(self, url: str, target: str) -> str:
-        """Refuse a redirect that would give up TLS, or leave HTTP."""
+    def check_redirect(self, url: str, target: str) -> None:
+        """Refuse to be sent to where TLS would be given up, or HTTP left.
+
+        Raises:
+            RegistryUnreachableError: That is where `target` is, seen from `url`.
+        """
         parts = urlsplit(target)
         if parts.scheme == "https" and parts.netloc:
-            return target
+            return
         if parts.scheme == "http" and urlsplit(url).scheme == "http":
             if may_be_plain(parts.netloc, self.settings):
-                return target
+                return
             reason = "which would be used without TLS and is not among insecure-registries"
         else:
             reason = "which would give up the safety of TLS"
