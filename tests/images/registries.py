@@ -128,6 +128,12 @@ class Registry:
         """The blobs that somebody got from it."""
         return [r for r in self.requests("GET", "/blobs/sha256:") if r.status in (200, 206)]
 
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End it."""
         self._process.terminate()

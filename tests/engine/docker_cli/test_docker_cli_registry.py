@@ -19,25 +19,22 @@ pytestmark = pytest.mark.peer
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that anybody may use."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    yield registry
-    registry.close()
+    with Registry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
 
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that wants a password."""
-    registry = Registry(tmp_path_factory.mktemp("closed"), password=True)
-    yield registry
-    registry.close()
+    with Registry(tmp_path_factory.mktemp("closed"), password=True) as registry:
+        yield registry
 
 
 @pytest.fixture
 def own_registry(tmp_path: Path) -> Iterator[Registry]:
     """A registry with nothing in it."""
-    registry = Registry(tmp_path)
-    yield registry
-    registry.close()
+    with Registry(tmp_path) as registry:
+        yield registry
 
 
 def test_pull_says_what_docker_says(docker: Any, registry: Registry) -> None:

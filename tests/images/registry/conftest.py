@@ -18,9 +18,8 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that anybody may use, without TLS."""
-    registry = Registry(tmp_path_factory.mktemp("registry"))
-    yield registry
-    registry.close()
+    with Registry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
 
 
 @pytest.fixture
