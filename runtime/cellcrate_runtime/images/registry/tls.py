@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ssl
 
+import urllib3
+
 from cellcrate_runtime.images.registry.endpoints import is_listed
 from cellcrate_runtime.images.registry.errors import RegistryUnreachableError
 from cellcrate_runtime.images.registry.settings import RegistrySettings
@@ -27,6 +29,8 @@ def tls_context(netloc: str, settings: RegistrySettings) -> ssl.SSLContext:
     if is_listed(netloc, settings.insecure):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        # The user has said so: there is nobody to be warned.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     for folder in settings.certificates:
         here = folder / netloc
         try:

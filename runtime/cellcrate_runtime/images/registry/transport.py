@@ -77,7 +77,8 @@ class Response:
             RegistryUnreachableError: The connection broke, or nothing came for too long.
         """
         try:
-            while piece := self._raw.read(PIECE):
+            # As it comes: waiting for a whole piece would lose the part that came before a stall.
+            while piece := self._raw.read1(PIECE):
                 yield piece
         except (exceptions.HTTPError, OSError, ValueError) as error:
             # A ValueError is a read of what a cancellation has closed meanwhile.

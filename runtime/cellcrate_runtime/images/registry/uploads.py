@@ -114,7 +114,11 @@ class Uploader:
                 "Content-Range": f"{done}-{end - 1}",
                 "Content-Length": str(end - done),
             }
-            with self._request("PATCH", headers, self._part(done, end), (202, 201)) as response:
+            part = self._part(done, end)
+            with self._request("PATCH", headers, part, (202, 201, 416)) as response:
+                if response.status == 416:
+                    self._location = ""
+                    raise RegistryBusyError(f"{response.host} has lost count of an upload")
                 self._follow(response)
             done = end
         self._finish(done)
