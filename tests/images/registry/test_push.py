@@ -11,45 +11,17 @@ from typing import Any
 
 import pytest
 
-from cellcrate_runtime.images import Image, ImageNotFoundError, ImageStore
-from cellcrate_runtime.images.documents import (
-    Descriptor,
-    ImageConfig,
-    Manifest,
-    MediaType,
-    RootFS,
-    encode,
-)
+from cellcrate_runtime.images import ImageNotFoundError, ImageStore
+from cellcrate_runtime.images.documents import MediaType
 from cellcrate_runtime.images.references import parse
 from cellcrate_runtime.images.registry.progress import Step
 from cellcrate_runtime.images.registry.pull import pull
 from cellcrate_runtime.images.registry.push import push
 from cellcrate_runtime.images.registry.settings import RegistrySettings
-from images.handmade import AddImage, Entry, digest, make_archive
+from images.handmade import AddImage, Entry, digest
+from images.plain import add_plain
 from images.registries import Registry
 from images.sent import DOCKER, Sender
-
-
-def add_plain(store: ImageStore, name: str, *layers: list[Entry]) -> Image:
-    """An image whose layers are plain archives, as they are when they are made here."""
-    archives = [make_archive(layer) for layer in layers]
-    config = ImageConfig(
-        architecture="amd64", os="linux", rootfs=RootFS(diff_ids=list(map(digest, archives)))
-    )
-
-    def blob(media_type: str, content: bytes) -> Descriptor:
-        stored = store.blobs.add(content)
-        return Descriptor(media_type=media_type, digest=stored, size=len(content))
-
-    with store.adding():
-        manifest = Manifest(
-            schema_version=2,
-            media_type=MediaType.MANIFEST,
-            config=blob(MediaType.CONFIG, encode(config)),
-            layers=[blob(MediaType.LAYER, archive) for archive in archives],
-        )
-        store.name(store.blobs.add(encode(manifest)), parse(name))
-    return store.get(name)
 
 
 def manifest_in(registry: Registry, repository: str, reference: str) -> Any:

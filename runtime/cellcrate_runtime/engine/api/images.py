@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from cellcrate_runtime.engine import image_documents, timestamps
 from cellcrate_runtime.engine.api.app import Handler, Route
 from cellcrate_runtime.engine.filters import Filters
-from cellcrate_runtime.images import Image, ImageUse, Removal
+from cellcrate_runtime.images import Image, ImageStore, ImageUse, Removal
+from cellcrate_runtime.images.registry.downloads import Downloads
 
 if TYPE_CHECKING:
     from cellcrate_runtime.engine.core import Engine
@@ -101,7 +102,7 @@ class Prune(Handler):
             )
             _publish(self.engine, image.id, removals)
             deleted += removals
-        freed = await asyncio.to_thread(self.engine.images.collect)
+        freed = await asyncio.to_thread(_collect, self.engine.images)
         self.engine.events.publish("image", "prune", "", {"reclaimed": str(freed)})
         self.write_json(
             {
@@ -109,6 +110,11 @@ class Prune(Handler):
                 "SpaceReclaimed": freed,
             }
         )
+
+
+def _collect(store: ImageStore) -> int:
+    """Delete what nothing needs, downloads that broke off among it; return the bytes freed."""
+    return Downloads(store.root, store.blobs).remove_old(0) + store.collect()
 
 
 def _select(engine: Engine, filters: Filters) -> list[Image]:

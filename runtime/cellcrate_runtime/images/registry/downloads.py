@@ -239,7 +239,6 @@ class _Download:
                 if failures >= settings.attempts * len(sources) or not passing:
                     raise
                 self._cancellation.wait(pause_before(failures, settings.pause))
-        self._meter.at(self._size)
 
     def _get_rest(self, source: Repository) -> None:
         with source.blob(self._wanted.digest, self._size) as response:
