@@ -111,6 +111,20 @@ def test_who_hangs_up_ends_the_pull(own_engine: RunningEngine, registry: Misbeha
     eventually(lambda: own_engine.client.images.prune() and not os.listdir(folder))
 
 
+def test_info_says_how_registries_are_reached(own_engine: RunningEngine) -> None:
+    file = own_engine.paths.data / "daemon.json"
+    file.write_text(
+        '{"insecure-registries": ["a:1", "10.0.0.0/8"], "registry-mirrors": ["https://m"]}'
+    )
+    found = own_engine.client.info()["RegistryConfig"]
+    assert found["Mirrors"] == ["https://m"]
+    assert found["InsecureRegistryCIDRs"][0] == "10.0.0.0/8"
+    assert found["IndexConfigs"]["a:1"]["Secure"] is False
+    assert found["IndexConfigs"]["docker.io"]["Secure"] is True
+    file.write_text("none")
+    assert own_engine.client.info()["RegistryConfig"]["Mirrors"] == []
+
+
 def test_no_secret_is_told_or_logged(quick: RunningEngine, registry: Misbehaving) -> None:
     realm = f'Bearer realm="http://{registry.address}/token?signature=hidden",service="x"'
     for path in (create(registry), f"/images/{quote(quick.image)}/push"):

@@ -3,8 +3,8 @@
 :class:`ImageStore` is the house's front door. Below it: ``references`` (names), ``documents``
 (the specification's JSON), ``blobs`` and ``table`` (the OCI image layout on disk), ``layers`` and
 ``unpack`` (what overlayfs mounts), ``shifted_layers`` (the same for other owners), ``archives``
-(save and load), ``removal``, and ``packer``, which makes images out of programs that this machine
-has.
+(save and load), ``removal``, ``registry`` (pull and push), and ``packer``, which makes images out
+of programs that this machine has.
 """
 
 from cellcrate_runtime.images.documents import Execution, Healthcheck, ImageConfig
