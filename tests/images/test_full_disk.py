@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from cellcrate_runtime.images import ImageStore, StoreFullError
+from cellcrate_runtime.images.references import parse
+from cellcrate_runtime.images.registry.pull import pull
+from cellcrate_runtime.images.registry.settings import RegistrySettings
 from cellcrate_runtime.linux.idmap import IDRange
 from images.handmade import AddImage, Entry
+from images.misbehaving import Handmade, Misbehaving
 
 pytestmark = [
     pytest.mark.root,
@@ -50,6 +54,28 @@ def test_loading(small: ImageStore, store: ImageStore, add_image: AddImage) -> N
     with pytest.raises(StoreFullError, match="no room left"):
         small.load(archive)
     assert left_in(small) == []
+
+
+def test_pulling(small: ImageStore) -> None:
+    image = Handmade.of([Entry("file", os.urandom(2_000_000))])
+    with (
+        Misbehaving(image).running() as registry,
+        pytest.raises(StoreFullError, match="no room left"),
+    ):
+        pull(small, parse(f"{registry.address}/x:1"), RegistrySettings())
+    assert left_in(small) == []
+    assert os.listdir(small.root / "downloads") == []
+
+
+def test_pulling_what_fits_packed_alone(small: ImageStore) -> None:
+    image = Handmade.of([Entry("file", bytes(2_000_000))])
+    with (
+        Misbehaving(image).running() as registry,
+        pytest.raises(StoreFullError, match="no room left"),
+    ):
+        pull(small, parse(f"{registry.address}/x:1"), RegistrySettings())
+    assert left_in(small) == []
+    assert small.images() == []
 
 
 def test_unpacking(small: ImageStore, add_image: AddImage) -> None:

@@ -104,11 +104,14 @@ def _add_env(commands: _Subparsers) -> None:
 
 
 def _add_image(commands: _Subparsers) -> None:
-    image = commands.add_parser("image", help="pack, list, save, load and remove images")
+    image = commands.add_parser(
+        "image", help="pack, pull, push, list, save, load and remove images"
+    )
     verbs = image.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_ImageParser
     )
     _add_pack(verbs)
+    _add_registry(verbs)
     ls = _command(verbs, "ls", "image:ls", "list images")
     ls.add_argument("-q", "--quiet", action="store_true", help="print ids only")
     ls.add_argument("--no-trunc", action="store_true", help="print whole ids")
@@ -128,6 +131,31 @@ def _add_image(commands: _Subparsers) -> None:
     inspect.add_argument("images", metavar="IMAGE", nargs="+")
     history = _command(verbs, "history", "image:history", "print how an image came about")
     history.add_argument("image", metavar="IMAGE")
+
+
+def _add_registry(verbs: _Subparsers) -> None:
+    pull = _command(verbs, "pull", "registry:pull", "get an image from a registry")
+    pull.add_argument("-a", "--all-tags", action="store_true", help="all tags of the repository")
+    pull.add_argument(
+        "--platform", metavar="OS/ARCH", help="the variant for another machine than this one"
+    )
+    pull.add_argument("-q", "--quiet", action="store_true", help="print the name only")
+    pull.add_argument("image", metavar="NAME[:TAG|@DIGEST]")
+    push = _command(verbs, "push", "registry:push", "send an image to a registry")
+    push.add_argument("-a", "--all-tags", action="store_true", help="all tags of the repository")
+    push.add_argument("-q", "--quiet", action="store_true", help="print the name only")
+    push.add_argument("image", metavar="NAME[:TAG]")
+    tags = _command(verbs, "tags", "registry:tags", "list the tags that a registry has of a name")
+    tags.add_argument("repository", metavar="NAME")
+    login = _command(verbs, "login", "registry:login", "log in to a registry, as docker login does")
+    login.add_argument("-u", "--username", metavar="NAME", help="the user's name there")
+    login.add_argument("-p", "--password", metavar="WORD", help="visible to all users: do not")
+    login.add_argument(
+        "--password-stdin", action="store_true", help="read the password from standard input"
+    )
+    login.add_argument("server", metavar="SERVER", nargs="?", default="", help="or Docker Hub")
+    logout = _command(verbs, "logout", "registry:logout", "log out from a registry")
+    logout.add_argument("server", metavar="SERVER", nargs="?", default="", help="or Docker Hub")
 
 
 def _add_pack(verbs: _Subparsers) -> None:

@@ -17,10 +17,20 @@ from cellcrate_runtime.engine import timestamps
 from cellcrate_runtime.engine.identity import Remapping
 from cellcrate_runtime.images import subordinate
 from cellcrate_runtime.images.architecture import machine_architecture
+from cellcrate_runtime.images.registry.errors import RegistryError
+from cellcrate_runtime.images.registry.settings import RegistrySettings
 from cellcrate_runtime.linux.cgroups import Hierarchy, hierarchy
 from cellcrate_runtime.version import own_version
 
-__all__ = ["cgroups", "computer", "security_options", "storage", "version", "warnings"]
+__all__ = [
+    "cgroups",
+    "computer",
+    "registries",
+    "security_options",
+    "storage",
+    "version",
+    "warnings",
+]
 
 
 def version(api: str, oldest_api: str) -> dict[str, Any]:
@@ -167,3 +177,34 @@ def security_options(remapping: Remapping) -> list[str]:
     if os.geteuid() != 0:
         options.append("name=rootless")
     return options
+
+
+def registries(data: Path) -> dict[str, Any]:
+    """Return the member ``RegistryConfig`` of ``GET /info``: how registries are reached.
+
+    Args:
+        data: The engine's data folder, whose ``daemon.json`` says it.
+    """
+    try:
+        settings = RegistrySettings.read(data / "daemon.json")
+    except RegistryError:
+        settings = RegistrySettings()  # whoever pulls will hear why
+    networks = [name for name in settings.insecure if "/" in name]
+    hosts = [name for name in settings.insecure if "/" not in name]
+    mirrors = list(settings.mirrors)
+    return {
+        "InsecureRegistryCIDRs": [*networks, "::1/128", "127.0.0.0/8"],
+        "IndexConfigs": {
+            "docker.io": {
+                "Name": "docker.io",
+                "Mirrors": mirrors,
+                "Secure": True,
+                "Official": True,
+            },
+            **{
+                name: {"Name": name, "Mirrors": [], "Secure": False, "Official": False}
+                for name in hosts
+            },
+        },
+        "Mirrors": mirrors,
+    }

@@ -3,8 +3,9 @@
 :class:`ImageStore` is the house's front door. Below it: ``references`` (names), ``documents``
 (the specification's JSON), ``blobs`` and ``table`` (the OCI image layout on disk), ``layers`` and
 ``unpack`` (what overlayfs mounts), ``shifted_layers`` (the same for other owners), ``additions``
-and ``layer_archive`` (what is made here), ``archive_save`` and ``archive_load``, ``removal``, and
-``packer``, which makes images out of programs that this machine has.
+and ``layer_archive`` (what is made here), ``archive_save`` and ``archive_load``, ``removal``,
+``registry`` (pull and push), and ``packer``, which makes images out of programs that this machine
+has.
 """
 
 from cellcrate_runtime.images.documents import Execution, Healthcheck, ImageConfig

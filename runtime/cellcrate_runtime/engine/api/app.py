@@ -49,7 +49,9 @@ _MODULES = (
     "system",
     "top",
     "trace",
+    "image_push",
     "image_transfer",
+    "registries",
     "unserved",
     "images",
 )

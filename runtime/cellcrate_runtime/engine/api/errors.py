@@ -17,11 +17,21 @@ from cellcrate_runtime.images import (
     InvalidReferenceError,
 )
 from cellcrate_runtime.images.dockerfile.errors import DockerfileError
+from cellcrate_runtime.images.registry.errors import (
+    AccessDeniedError,
+    InvalidRequestError,
+    LoginFailedError,
+    NotInRegistryError,
+)
 
 __all__ = ["ClientGoneError", "answer_for"]
 
 # The first that fits.
 _OF_IMAGES: tuple[tuple[type[ImageError], int], ...] = (
+    (InvalidRequestError, 400),
+    (NotInRegistryError, 404),
+    (LoginFailedError, 401),
+    (AccessDeniedError, 403),
     (AmbiguousImageError, 400),
     (ImageNotFoundError, 404),
     (InvalidReferenceError, 400),

@@ -1,4 +1,4 @@
-"""Images that come and go: pull (of the base image alone), import, save and load."""
+"""Images that come and go: pull, import, save and load."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from tornado.web import stream_request_body
 from cellcrate_runtime.engine import image_documents
 from cellcrate_runtime.engine.api.app import Handler, Route
 from cellcrate_runtime.engine.api.errors import ClientGoneError, answer_for
+from cellcrate_runtime.engine.api.image_pull import pull
 from cellcrate_runtime.engine.api.streams import send_all
-from cellcrate_runtime.engine.errors import BadRequestError, EngineError, NotServedError
+from cellcrate_runtime.engine.errors import BadRequestError, EngineError
 from cellcrate_runtime.engine.importing import begin_import
 from cellcrate_runtime.engine.own_threads import Fed, in_own_thread
 from cellcrate_runtime.images import BASE_REFERENCE, Image, ImageError, ImageNotFoundError
@@ -69,7 +70,7 @@ class Create(Handler):
         super().on_connection_close()
 
     async def post(self) -> None:
-        """Have the base image packed, other images are not pulled yet; or end an import."""
+        """Have the base image packed, pull others; or end an import."""
         if self._refusal is not None:
             raise self._refusal
         if self._importing is not None:
@@ -78,13 +79,10 @@ class Create(Handler):
         if not self.query("fromImage"):
             raise BadRequestError("fromImage is missing: name the image to pull")
         name = image_documents.repository_tag(self.query("fromImage"), self.query("tag"))
-        wanted = parse(name).with_default_tag()
-        if wanted != parse(BASE_REFERENCE):
-            raise NotServedError(
-                f"pulling {wanted.familiar!r} from a registry",
-                f"Use {BASE_REFERENCE}, or load an archive (docker save, docker load).",
-            )
-        await send_all(self, _encoded(self._pack()))
+        if parse(name).with_default_tag() == parse(BASE_REFERENCE):
+            await send_all(self, _encoded(self._pack()))
+        else:
+            await pull(self, parse(name), self.query("platform"))
 
     async def _import(self, importing: Fed[Image]) -> None:
         importing.end()

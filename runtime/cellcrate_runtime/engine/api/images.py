@@ -13,11 +13,13 @@ from cellcrate_runtime.images import (
     Image,
     ImageConflictError,
     ImageNotFoundError,
+    ImageStore,
     ImageUse,
     Removal,
 )
 from cellcrate_runtime.images.dockerfile.patterns import compile_pattern
 from cellcrate_runtime.images.references import Reference
+from cellcrate_runtime.images.registry.downloads import Downloads
 
 if TYPE_CHECKING:
     from cellcrate_runtime.engine.core import Engine
@@ -120,7 +122,7 @@ class Prune(Handler):
                 continue  # it is in use by now, or went with one that was made from it
             _publish(self.engine, image.id, removals)
             deleted += removals
-        freed = await asyncio.to_thread(self.engine.images.collect)
+        freed = await asyncio.to_thread(_collect, self.engine.images)
         self.engine.events.publish("image", "prune", "", {"reclaimed": str(freed)})
         self.write_json(
             {
@@ -128,6 +130,11 @@ class Prune(Handler):
                 "SpaceReclaimed": freed,
             }
         )
+
+
+def _collect(store: ImageStore) -> int:
+    """Delete what nothing needs, downloads that broke off among it; return the bytes freed."""
+    return Downloads(store.root, store.blobs).remove_old(0) + store.collect()
 
 
 def _select(engine: Engine, filters: Filters, everything: bool) -> list[Image]:

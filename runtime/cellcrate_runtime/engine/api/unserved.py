@@ -14,14 +14,11 @@ _UNSERVED = (
     (r"/build(?:/.*)?", "building images (docker build)"),
     (r"/session", "the session of BuildKit (docker buildx)"),
     (r"/grpc", "the API of BuildKit (docker buildx)"),
-    (r"/distribution/.*", "asking a registry about an image"),
-    (r"/auth", "logging in to a registry (docker login)"),
     (r"/plugins(?:/.*)?", "plugins (docker plugin)"),
     (r"/(?:swarm|nodes|services|tasks|secrets|configs)(?:/.*)?", "swarm mode"),
     (r"/containers/[^/]+/checkpoints(?:/.*)?", "checkpoints (docker checkpoint)"),
     (r"/containers/[^/]+/attach/ws", "attaching through a WebSocket"),
     (r"/images/search", "searching a registry (docker search)"),
-    (r"/images/.+/push", "pushing images (docker push)"),
 )
 
 
