@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellcrate_runtime.images.blobs import BlobStore
+from cellcrate_runtime.images.build_cache import BuildCache
 from cellcrate_runtime.images.compression import decompressed
 from cellcrate_runtime.images.digests import HashingReader, Readable, Writable
 from cellcrate_runtime.images.documents import (
@@ -63,6 +64,7 @@ class ImageStore:
         self.table = ReferenceTable(root)
         self.holds = Holds(root)
         self.notes = Notes(root)
+        self.build_cache = BuildCache(root)
         # Held shared by those who add content, exclusively by the collector.
         self.content_lock = root / "content.lock"
         self._parsed: dict[str, tuple[Manifest, ImageConfig]] = {}
@@ -224,7 +226,15 @@ class ImageStore:
             The same as :meth:`lower_dirs`.
         """
         manifest, config = self._parse(manifest_digest)
-        pairs = zip(manifest.layers, config.rootfs.diff_ids, strict=True)
+        return self.unpack_layers(manifest.layers, config.rootfs.diff_ids)
+
+    def unpack_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[str]) -> list[Path]:
+        """Unpack layers that are in the store; return their folders in the same order.
+
+        Raises:
+            The same as :meth:`lower_dirs`.
+        """
+        pairs = zip(layers, diff_ids, strict=True)
         return [self._ensure_layer(layer, diff_id) for layer, diff_id in pairs]
 
     def history(self, image: Image) -> list[HistoryStep]:

@@ -33,7 +33,7 @@ def pack_layer(
     folders = {str(folder) for path in mount_points for folder in PurePosixPath(path).parents}
     folders -= {"/"}
     untouched = {folder for folder in folders if changes.is_unchanged(rootfs, folder)}
-    unchanged = untouched.union(mount_points)
+    unchanged = untouched.union(mount_points, task.unchanged)
     ids = id_ranges([rootfs.shift])[0] if rootfs.shift is not None else None
     # Links in it must lead nowhere else, also while a container that runs changes them.
     confinement.enter(rootfs.upper)
