@@ -188,6 +188,7 @@ def _remove(folder: Path, ignored: IgnoreFile) -> None:
     for here, folders, files in os.walk(folder, topdown=False):
         inside = os.path.relpath(here, folder)
         prefix = "" if inside == "." else f"{inside}/"
+        status = os.stat(here)
         for name in files:
             if ignored.ignores(prefix + name):
                 os.unlink(os.path.join(here, name))
@@ -199,3 +200,5 @@ def _remove(folder: Path, ignored: IgnoreFile) -> None:
                 os.unlink(path)
             elif not os.listdir(path):
                 os.rmdir(path)
+        # A folder is as old as if what is ignored had never been sent.
+        os.utime(here, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -134,7 +134,7 @@ class _Copier:
             self._make_parents(source, folder, target)
             target, into = (*target, *kept), False
         if node.is_folder:
-            self._add_folder(parts, node, target)
+            self._add_folder(parts, target)
             return
         if self._excluded.matches("/".join(parts)) or self._excluded.matches(parts[-1]):
             return
@@ -156,13 +156,9 @@ class _Copier:
             if node is not None and node.is_folder and here is None:
                 self._plan.add((*target, *kept[:count]), self._entry(node, source))
 
-    def _add_folder(self, parts: Parts, node: Node, target: Parts) -> None:
-        there = self._plan.look(target)
-        if there is None and target:
-            self._make_folders(target[:-1])
-            self._plan.add(target, self._entry(node, "/".join(parts)))
-        else:
-            self._make_folders(target)
+    def _add_folder(self, parts: Parts, target: Parts) -> None:
+        # The folder itself is not copied, only what is in it.
+        self._make_folders(target)
         folders: list[tuple[Parts, Parts]] = [(parts, ())]
         while folders:
             folder, inside = folders.pop()

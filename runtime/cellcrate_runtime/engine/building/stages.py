@@ -201,6 +201,8 @@ class StageBuilder:
             session.say(" ---> Using cache\n")
         else:
             layer = await make() if make is not None else None
+            if layer is not None and layer.empty:
+                layer = None  # as in Docker: an image can do without a layer that changes nothing
             done = Done(session.moment(), layer)
             await asyncio.to_thread(self._cache.keep, key, state.key, description, done)
         self._advance(key, description, done)

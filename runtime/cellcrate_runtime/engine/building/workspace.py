@@ -32,7 +32,9 @@ class Workspace:
         self.scratch = folder / "scratch"
         self.secrets = secrets_folder
         for one in (self.context, self.scratch):
-            one.mkdir(mode=0o700)
+            # Nobody else gets to them: the folder that they lie in is private.
+            one.mkdir()
+            one.chmod(0o755)
 
     def file(self) -> Path:
         """A name for a new file."""
