@@ -90,7 +90,7 @@ def build_with(engine: RunningEngine, source: Path | str, **options: Any) -> Bui
     if isinstance(source, Path):
         # All of it: what is to be ignored is for the engine to say.
         options |= {"fileobj": io.BytesIO(packed(source)), "custom_context": True}
-    else:
+    elif "fileobj" not in options:
         options["fileobj"] = io.BytesIO(source.encode())
     built = Built()
     for document in engine.client.api.build(decode=True, rm=True, **options):

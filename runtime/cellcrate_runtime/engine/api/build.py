@@ -26,7 +26,7 @@ from cellcrate_runtime.engine.errors import BadRequestError, EngineError, NotSer
 from cellcrate_runtime.engine.etc_files import check_extra_hosts
 from cellcrate_runtime.engine.filters import Filters
 from cellcrate_runtime.engine.limits import check_limits
-from cellcrate_runtime.engine.own_threads import Fed
+from cellcrate_runtime.engine.own_threads import Fed, in_own_thread
 from cellcrate_runtime.images import Image, ImageError
 from cellcrate_runtime.images.references import parse
 
@@ -42,6 +42,9 @@ _PRUNE_FILTERS = frozenset({"until", "id", "unused-for", "private", "shared", "i
 @stream_request_body
 class Build(Handler):
     """``POST /build``."""
+
+    _has_arrived = False  # the whole context
+    _held: contextlib.ExitStack | None = None
 
     def prepare(self) -> None:
         """Check what is asked for, and begin to unpack the context that arrives."""
@@ -60,6 +63,7 @@ class Build(Handler):
 
     async def post(self) -> None:
         """Build, and tell how it goes."""
+        self._has_arrived = True
         try:
             self._unpacking.end()
             await self._unpacking.done
@@ -84,7 +88,8 @@ class Build(Handler):
 
             await self._tell(said, asyncio.ensure_future(work()))
         finally:
-            await asyncio.to_thread(self._held.close)
+            if self._held is not None:
+                await asyncio.to_thread(self._held.close)
 
     async def _tell(
         self, said: asyncio.Queue[dict[str, Any] | None], working: asyncio.Task[None]
@@ -103,13 +108,15 @@ class Build(Handler):
 
     def on_connection_close(self) -> None:
         """Give a build up whose context has not arrived as a whole."""
-        if getattr(self, "_unpacking", None) is not None:
+        held = self._held
+        if held is not None and not self._has_arrived:
             self._unpacking.give_up()
+            self._unpacking.done.add_done_callback(lambda _: in_own_thread(held.close))
         super().on_connection_close()
 
     def on_finish(self) -> None:
         """Remove the build's folders, also where the body was never whole."""
-        if getattr(self, "_held", None) is not None:
+        if self._held is not None:
             self._held.close()
         super().on_finish()
 

@@ -20,7 +20,7 @@ from cellcrate_runtime.images.beneath import Tree, split_path
 from cellcrate_runtime.images.compression import decompressed
 from cellcrate_runtime.images.dockerfile.errors import DockerfileError
 from cellcrate_runtime.images.dockerfile.ignore import IgnoreFile, ignore_file_names
-from cellcrate_runtime.images.errors import ImageError, InvalidArchiveError, StoreFullError
+from cellcrate_runtime.images.errors import InvalidArchiveError, StoreFullError
 from cellcrate_runtime.images.merged import MergedTree
 
 __all__ = ["ContextError", "read_dockerfile", "remove_ignored", "unpack_context"]
@@ -31,7 +31,7 @@ _LARGEST_DOCKERFILE = 8 << 20  # bytes
 _OWN_FOLDER = 0o700
 
 
-class ContextError(ImageError, ValueError):
+class ContextError(InvalidArchiveError):
     """A build context without a Dockerfile, or one that cannot be unpacked."""
 
 
