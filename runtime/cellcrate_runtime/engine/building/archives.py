@@ -17,10 +17,10 @@ from typing import IO, cast
 
 from cellcrate_runtime.engine.building.layer_plan import PAX_XATTR, Entry
 from cellcrate_runtime.images.beneath import split_path
-from cellcrate_runtime.images.compression import decompressed
 from cellcrate_runtime.images.digests import Readable
 from cellcrate_runtime.images.errors import ImageError, InvalidArchiveError
 from cellcrate_runtime.images.merged import Parts
+from cellcrate_runtime.images.plain_archive import plain_archive
 
 __all__ = ["BROKEN", "LINK", "is_archive", "read_archive"]
 
@@ -36,7 +36,7 @@ LINK = 0
 def is_archive(path: str) -> bool:
     """Whether a file of this machine is a tar archive."""
     try:
-        with open(path, "rb", buffering=0) as file, decompressed(file) as content:
+        with open(path, "rb", buffering=0) as file, plain_archive(file) as content:
             block = _read_exactly(content, _BLOCK)
             if not block:
                 return False
@@ -61,7 +61,7 @@ def read_archive(path: str, scratch: str) -> Iterator[tuple[Parts, Entry]]:
     try:
         with (
             open(path, "rb", buffering=0) as file,
-            decompressed(file) as content,
+            plain_archive(file) as content,
             tarfile.open(fileobj=cast(IO[bytes], content), mode="r|", bufsize=_PIECE) as archive,
         ):
             for number, member in enumerate(archive):

@@ -17,11 +17,11 @@ from typing import IO, BinaryIO, cast
 
 from cellcrate_runtime.engine.building.archives import BROKEN
 from cellcrate_runtime.images.beneath import Tree, split_path
-from cellcrate_runtime.images.compression import decompressed
 from cellcrate_runtime.images.dockerfile.errors import DockerfileError
 from cellcrate_runtime.images.dockerfile.ignore import IgnoreFile, ignore_file_names
 from cellcrate_runtime.images.errors import InvalidArchiveError, StoreFullError
 from cellcrate_runtime.images.merged import MergedTree
+from cellcrate_runtime.images.plain_archive import plain_archive
 
 __all__ = ["ContextError", "read_dockerfile", "remove_ignored", "unpack_context"]
 
@@ -50,7 +50,7 @@ def unpack_context(source: BinaryIO, folder: Path) -> None:
         return
     try:
         with (
-            decompressed(cast(io.RawIOBase, raw)) as content,
+            plain_archive(raw) as content,
             tarfile.open(fileobj=cast(IO[bytes], content), mode="r|", bufsize=_PIECE) as archive,
             Tree(str(folder), privileged=False) as tree,
         ):
