@@ -21,6 +21,7 @@ from cellcrate_runtime.engine.building.cache_pruning import PruneWish, prune_cac
 from cellcrate_runtime.engine.building.context import unpack_context
 from cellcrate_runtime.engine.building.errors import BuildError
 from cellcrate_runtime.engine.building.options import BuildOptions
+from cellcrate_runtime.engine.building.telling import Teller
 from cellcrate_runtime.engine.building.workspace import workspace
 from cellcrate_runtime.engine.errors import BadRequestError, EngineError, NotServedError
 from cellcrate_runtime.engine.etc_files import check_extra_hosts
@@ -28,6 +29,7 @@ from cellcrate_runtime.engine.filters import Filters
 from cellcrate_runtime.engine.limits import check_limits
 from cellcrate_runtime.engine.own_threads import Fed, in_own_thread
 from cellcrate_runtime.images import Image, ImageError
+from cellcrate_runtime.images.dockerfile.parser import Dockerfile
 from cellcrate_runtime.images.references import parse
 
 __all__ = ["routes"]
@@ -68,36 +70,27 @@ class Build(Handler):
             self._unpacking.end()
             await self._unpacking.done
             dockerfile = await prepare(self._options, self._workspace)
-            said: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-
-            def say(text: str) -> None:
-                if not self._options.quiet:
-                    said.put_nowait({"stream": text})
-
-            async def work() -> None:
-                try:
-                    image = await build(
-                        self.engine, self._options, self._workspace, dockerfile, say
-                    )
-                    for document in self._success(image):
-                        said.put_nowait(document)
-                except (BuildError, EngineError, ImageError, OSError) as error:
-                    said.put_nowait(_failure(error))
-                finally:
-                    said.put_nowait(None)
-
-            await self._tell(said, asyncio.ensure_future(work()))
+            teller = Teller(self._options.quiet)
+            await self._tell(teller, asyncio.ensure_future(self._build(dockerfile, teller)))
         finally:
             if self._held is not None:
                 await asyncio.to_thread(self._held.close)
 
-    async def _tell(
-        self, said: asyncio.Queue[dict[str, Any] | None], working: asyncio.Task[None]
-    ) -> None:
+    async def _build(self, dockerfile: Dockerfile, teller: Teller) -> None:
+        try:
+            image = await build(self.engine, self._options, self._workspace, dockerfile, teller)
+            for document in self._success(image):
+                teller.add(document)
+        except (BuildError, EngineError, ImageError, OSError) as error:
+            teller.add(_failure(error))
+        finally:
+            teller.add(None)
+
+    async def _tell(self, teller: Teller, working: asyncio.Task[None]) -> None:
         """Send what is said, until there is no more; a client that hangs up ends the build."""
         try:
             await self.stream(b"")
-            while (document := await self.or_disconnect(said.get())) is not None:
+            while (document := await self.or_disconnect(teller.next())) is not None:
                 await self.stream_json(document)
             await working
         finally:

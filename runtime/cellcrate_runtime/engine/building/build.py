@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cellcrate_runtime.engine.building.arguments import GlobalArguments, source_date_epoch
@@ -14,6 +13,7 @@ from cellcrate_runtime.engine.building.options import BuildOptions
 from cellcrate_runtime.engine.building.session import Session
 from cellcrate_runtime.engine.building.stages import StageBuilder, base_name
 from cellcrate_runtime.engine.building.state import StageState
+from cellcrate_runtime.engine.building.telling import Teller
 from cellcrate_runtime.engine.building.workspace import Workspace
 from cellcrate_runtime.engine.own_threads import entered
 from cellcrate_runtime.images import Image, ImageNotFoundError
@@ -53,7 +53,7 @@ async def build(
     options: BuildOptions,
     workspace: Workspace,
     dockerfile: Dockerfile,
-    say: Callable[[str], None],
+    say: Teller,
 ) -> Image:
     """Build an image, and give it its names.
 

@@ -177,10 +177,6 @@ class _Copier:
         parent = self._plan.resolve("/".join((*target, *path[:-1])))
         self._make_folders(parent)
         where = (*parent, path[-1])
-        before = self._plan.look(where)
-        if entry.is_folder and before is not None and before.is_folder:
-            # What is there already keeps its owner and mode, as when a folder is copied into.
-            entry = replace(entry, mtime=max(entry.mtime, before.mtime))
         self._plan.add(where, entry)
 
     # -- the destination -----------------------------------------------------------------------

@@ -9,7 +9,7 @@ import copy
 import os
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from cellcrate_runtime.engine.api.types import CreateRequest, HostConfig, LogCon
 from cellcrate_runtime.engine.building.errors import BUILD_LABEL, BuildError
 from cellcrate_runtime.engine.building.run_mounts import RunMounts
 from cellcrate_runtime.engine.building.state import StageState
+from cellcrate_runtime.engine.building.telling import Teller
 from cellcrate_runtime.engine.committing import layer_of
 from cellcrate_runtime.engine.container import Container
 from cellcrate_runtime.engine.creating import create
@@ -51,7 +52,6 @@ class Program:
         mounts: What is mounted.
         host: Limits and hosts.
         latest: No file of the layer is to be later than this, in seconds since 1970.
-        remove: Whether the container of a program that failed is removed as well.
     """
 
     words: Sequence[str]
@@ -64,7 +64,7 @@ class Program:
 
 
 async def run_program(
-    engine: Engine, state: StageState, program: Program, build: str, say: Callable[[str], None]
+    engine: Engine, state: StageState, program: Program, build: str, say: Teller
 ) -> NewLayer:
     """Run a program upon the steps so far, and put what it changed into the store.
 
@@ -115,7 +115,7 @@ def _request(state: StageState, program: Program, build: str) -> CreateRequest:
     )
 
 
-async def _run(engine: Engine, container: Container, say: Callable[[str], None]) -> int:
+async def _run(engine: Engine, container: Container, say: Teller) -> int:
     """Start a container, pass its output on, and return its exit status."""
     here, there = socket.socketpair()
     here.setblocking(False)
@@ -130,7 +130,7 @@ async def _run(engine: Engine, container: Container, say: Callable[[str], None])
             ended.cancel()
 
 
-async def _relay(connection: socket.socket, say: Callable[[str], None]) -> None:
+async def _relay(connection: socket.socket, say: Teller) -> None:
     """Pass on what comes over an attached connection until it ends."""
     loop = asyncio.get_running_loop()
     decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (1, 2)}
@@ -146,6 +146,7 @@ async def _relay(connection: socket.socket, say: Callable[[str], None]) -> None:
             pending = pending[end:]
             if text:
                 say(text)
+        await say.has_room()
 
 
 async def _remove(engine: Engine, container: Container) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from cellcrate_runtime.engine.building.errors import BuildError
 from cellcrate_runtime.engine.building.options import BuildOptions
 from cellcrate_runtime.engine.building.run_mounts import CacheFolders
 from cellcrate_runtime.engine.building.state import StageState
+from cellcrate_runtime.engine.building.telling import Teller
 from cellcrate_runtime.engine.building.workspace import Workspace
 from cellcrate_runtime.engine.files_client import WorkError
 from cellcrate_runtime.engine.own_threads import feed
@@ -72,7 +73,7 @@ class Session:
     dockerfile: Dockerfile
     arguments: GlobalArguments
     caches: CacheFolders
-    say: Callable[[str], None]
+    say: Teller
     latest: int | None = None
     total: int = 0
     done: int = 0

@@ -115,6 +115,7 @@ class StageBuilder:
         earlier = session.stage_called(name, self._index)
         if earlier is not None:
             self._state = earlier.following()
+            session.say(f" ---> {_short(earlier.image_id())}\n")
         elif name.lower() == "scratch":
             self._state = StageState.scratch(step_key("", "scratch", seed))
         else:
