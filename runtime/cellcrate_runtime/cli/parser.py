@@ -104,11 +104,12 @@ def _add_env(commands: _Subparsers) -> None:
 
 
 def _add_image(commands: _Subparsers) -> None:
-    image = commands.add_parser("image", help="pack, list, save, load and remove images")
+    image = commands.add_parser("image", help="build, pack, list, save, load and remove images")
     verbs = image.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_ImageParser
     )
     _add_pack(verbs)
+    _add_build(verbs)
     ls = _command(verbs, "ls", "image:ls", "list images")
     ls.add_argument("-q", "--quiet", action="store_true", help="print ids only")
     ls.add_argument("--no-trunc", action="store_true", help="print whole ids")
@@ -128,6 +129,33 @@ def _add_image(commands: _Subparsers) -> None:
     inspect.add_argument("images", metavar="IMAGE", nargs="+")
     history = _command(verbs, "history", "image:history", "print how an image came about")
     history.add_argument("image", metavar="IMAGE")
+
+
+def _add_build(verbs: _Subparsers) -> None:
+    build = _command(verbs, "build", "build:run", "build an image from a Dockerfile, by the engine")
+    build.add_argument("folder", metavar="FOLDER", help="the build context")
+    more = "(may be given several times)"
+    build.add_argument(
+        "-t", "--tag", metavar="NAME[:TAG]", action="append", default=[], help=f"its name {more}"
+    )
+    build.add_argument(
+        "-f", "--file", default="Dockerfile", help="the Dockerfile's path in the context"
+    )
+    build.add_argument(
+        "--build-arg", metavar="NAME=VALUE", action="append", default=[],
+        help=f"the value of an ARG {more}",
+    )  # fmt: skip
+    build.add_argument("--label", metavar="NAME=VALUE", action="append", default=[])
+    build.add_argument("--target", metavar="STAGE", default="", help="build this stage")
+    build.add_argument("--platform", default="", help="must be this machine's")
+    build.add_argument("--network", default="", help="of RUN: none (the default) or host")
+    build.add_argument("--no-cache", action="store_true", help="do every step anew")
+    build.add_argument("--cache-from", metavar="IMAGE", action="append", default=[])
+    build.add_argument(
+        "--secret", metavar="id=NAME,src=FILE", action="append", default=[],
+        help=f"a file for RUN --mount=type=secret {more}",
+    )  # fmt: skip
+    build.add_argument("-q", "--quiet", action="store_true", help="print the image's id only")
 
 
 def _add_pack(verbs: _Subparsers) -> None:
