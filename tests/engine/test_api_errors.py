@@ -175,7 +175,6 @@ def test_no_body(engine: RunningEngine) -> None:
         ("GET", "/v1.47/distribution/127.0.0.1:1/x/json", 500, "cannot be reached"),
         ("GET", "/v1.47/networks", 501, "the network API"),
         ("POST", "/v1.47/volumes/create", 501, "the volume API"),
-        ("POST", "/v1.47/build", 501, "building images"),
         ("POST", "/v1.47/commit", 400, "container is missing"),
         ("POST", "/v1.47/swarm/init", 501, "swarm mode"),
         ("GET", "/v1.47/images/search?term=x", 501, "searching a registry"),

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EngineUnreachableError", "get"]
+__all__ = ["Connection", "EngineUnreachableError", "get"]
 
 TIMEOUT = 10.0  # seconds
 
@@ -17,11 +17,16 @@ class EngineUnreachableError(Exception):
     """Nobody answers on the socket."""
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
+class Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("cellcrate", timeout=TIMEOUT)
+    Args:
+        path: The socket.
+        timeout: How long to wait for an answer, in seconds; None for ever.
+    """
+
+    def __init__(self, path: Path, timeout: float | None = TIMEOUT) -> None:
+        super().__init__("cellcrate", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -37,7 +42,7 @@ def get(path: Path, target: str) -> Any:
     Raises:
         EngineUnreachableError: Nobody answers, or not with JSON and status 200.
     """
-    connection = _Connection(path)
+    connection = Connection(path)
     try:
         connection.request("GET", target)
         answer = connection.getresponse()

@@ -105,12 +105,13 @@ def _add_env(commands: _Subparsers) -> None:
 
 def _add_image(commands: _Subparsers) -> None:
     image = commands.add_parser(
-        "image", help="pack, pull, push, list, save, load and remove images"
+        "image", help="build, pack, pull, push, list, save, load and remove images"
     )
     verbs = image.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=_ImageParser
     )
     _add_pack(verbs)
+    _add_build(verbs)
     _add_registry(verbs)
     ls = _command(verbs, "ls", "image:ls", "list images")
     ls.add_argument("-q", "--quiet", action="store_true", help="print ids only")
@@ -156,6 +157,33 @@ def _add_registry(verbs: _Subparsers) -> None:
     login.add_argument("server", metavar="SERVER", nargs="?", default="", help="or Docker Hub")
     logout = _command(verbs, "logout", "registry:logout", "log out from a registry")
     logout.add_argument("server", metavar="SERVER", nargs="?", default="", help="or Docker Hub")
+
+
+def _add_build(verbs: _Subparsers) -> None:
+    build = _command(verbs, "build", "build:run", "build an image from a Dockerfile, by the engine")
+    build.add_argument("folder", metavar="FOLDER", help="the build context")
+    more = "(may be given several times)"
+    build.add_argument(
+        "-t", "--tag", metavar="NAME[:TAG]", action="append", default=[], help=f"its name {more}"
+    )
+    build.add_argument(
+        "-f", "--file", default="Dockerfile", help="the Dockerfile's path in the context"
+    )
+    build.add_argument(
+        "--build-arg", metavar="NAME=VALUE", action="append", default=[],
+        help=f"the value of an ARG {more}",
+    )  # fmt: skip
+    build.add_argument("--label", metavar="NAME=VALUE", action="append", default=[])
+    build.add_argument("--target", metavar="STAGE", default="", help="build this stage")
+    build.add_argument("--platform", default="", help="must be this machine's")
+    build.add_argument("--network", default="", help="of RUN: none (the default) or host")
+    build.add_argument("--no-cache", action="store_true", help="do every step anew")
+    build.add_argument("--cache-from", metavar="IMAGE", action="append", default=[])
+    build.add_argument(
+        "--secret", metavar="id=NAME,src=FILE", action="append", default=[],
+        help=f"a file for RUN --mount=type=secret {more}",
+    )  # fmt: skip
+    build.add_argument("-q", "--quiet", action="store_true", help="print the image's id only")
 
 
 def _add_pack(verbs: _Subparsers) -> None:

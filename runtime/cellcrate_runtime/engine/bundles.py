@@ -38,7 +38,9 @@ async def rootfs(engine: Engine, container: Container) -> protocol.Rootfs:
     if lower is None:
         lower = await asyncio.to_thread(engine.images.held_dirs, container.id, ids)
     return protocol.Rootfs(
-        lower=[str(folder) for folder in lower],
+        # An image may have a layer several times, and overlayfs takes a folder only once. The
+        # topmost hides all that the same layer has further below.
+        lower=[str(folder) for folder in dict.fromkeys(lower)],
         upper=str(container.folder / "upper"),
         work=str(container.folder / "work"),
         mount_point=str(container.folder / "rootfs"),

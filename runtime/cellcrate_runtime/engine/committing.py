@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -89,7 +89,12 @@ async def commit(engine: Engine, container: Container, request: Commit) -> Image
     return image
 
 
-async def layer_of(engine: Engine, container: Container, latest: int | None = None) -> NewLayer:
+async def layer_of(
+    engine: Engine,
+    container: Container,
+    latest: int | None = None,
+    unchanged: Sequence[str] = (),
+) -> NewLayer:
     """Put what a container's writable layer holds into the store, as a layer.
 
     Call it in ``entered(engine.images.adding())``: nothing names the layer yet. A container that
@@ -99,6 +104,7 @@ async def layer_of(engine: Engine, container: Container, latest: int | None = No
         engine: The engine.
         container: A container, running or not.
         latest: No file of the layer is to be later than this, in seconds since 1970.
+        unchanged: Folders that are no changes in themselves, beside those of mount points.
 
     Raises:
         EngineError: The container has files that no layer can tell of, or they cannot be read.
@@ -106,7 +112,7 @@ async def layer_of(engine: Engine, container: Container, latest: int | None = No
     """
     try:
         files = await files_of(engine, container)
-        async with await files.pack_layer(latest) as archive:
+        async with await files.pack_layer(latest, unchanged) as archive:
             return await feed(archive, engine.images.add_layer)
     except (WorkError, ShimError) as error:
         kind = ConflictError if error.kind == "invalid" else EngineError

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Iterable
 
 from cellcrate_runtime.engine.background import Background
+from cellcrate_runtime.engine.building.run_mounts import CacheFolders
+from cellcrate_runtime.engine.building.workspace import caches_folder
 from cellcrate_runtime.engine.container import Container
 from cellcrate_runtime.engine.events import EventLog
 from cellcrate_runtime.engine.execs import Execs
@@ -68,6 +70,7 @@ class Engine:
         execs: Further programs in running containers.
         health: Checks containers that have a health check.
         removals: Deletes the files of removed containers.
+        build_mounts: The folders that builds mount as caches.
     """
 
     def __init__(self, paths: Paths, leave: Callable[[], None], idle_seconds: float = 600) -> None:
@@ -86,6 +89,7 @@ class Engine:
         self.execs = Execs(self)
         self.health = HealthChecks(self)
         self.removals = Background()
+        self.build_mounts = CacheFolders(caches_folder(paths))
 
     async def start(self) -> None:
         """Find the containers of earlier engines, and have the launcher warm."""

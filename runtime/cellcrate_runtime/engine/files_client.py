@@ -62,13 +62,17 @@ class Files:
         """Begin to pack the root file system, without what is mounted in it."""
         return ArchiveStream(await self._run(protocol.Export()), None)
 
-    async def pack_layer(self, latest: int | None = None) -> ArchiveStream:
+    async def pack_layer(
+        self, latest: int | None = None, unchanged: Sequence[str] = ()
+    ) -> ArchiveStream:
         """Begin to pack what differs from the image, as the archive of an image's layer.
 
         Args:
             latest: No file is to be later than this, in seconds since 1970.
+            unchanged: Folders that are no changes in themselves, beside those of mount points.
         """
-        return ArchiveStream(await self._run(protocol.PackLayer(latest=latest)), None)
+        task = protocol.PackLayer(latest=latest, unchanged=list(unchanged))
+        return ArchiveStream(await self._run(task), None)
 
     async def put(
         self,
@@ -111,6 +115,24 @@ class Files:
             while isinstance(answer := await worker.answer(), protocol.ChangesFound):
                 found += answer.changes
         return found
+
+    async def plan_copies(self, request_file: str) -> protocol.CopiesPlanned:
+        """Find out what a build would copy.
+
+        Raises:
+            WorkError: It cannot be copied; the message says why (``invalid``).
+        """
+        task = protocol.PackCopies(request_file=request_file, only_plan=True)
+        async with await self._run(task) as worker:
+            planned = await worker.answer()
+            if not isinstance(planned, protocol.CopiesPlanned):
+                raise _unexpected(planned)
+            await worker.done()
+            return planned
+
+    async def pack_copies(self, request_file: str) -> ArchiveStream:
+        """Begin to pack what a build copies, as the archive of a layer."""
+        return ArchiveStream(await self._run(protocol.PackCopies(request_file=request_file)), None)
 
     async def remove_trees(self, paths: Sequence[str]) -> None:
         """Remove folders of the host, whoever owns the files in them; see :class:`RemoveTrees`.

@@ -107,10 +107,15 @@ class Launcher:
             WorkError: Something could not be removed.
         """
 
+        await self.no_files().remove_trees([os.fspath(path) for path in paths])
+
+    def no_files(self) -> Files:
+        """Workers for tasks that are about no container's files."""
+
         async def start(task: protocol.Task, descriptors: Sequence[int]) -> None:
             await self._work(protocol.Work(task=task), descriptors)
 
-        await Files(start).remove_trees([os.fspath(path) for path in paths])
+        return Files(start)
 
     async def close(self) -> None:
         """Let the launcher leave, and wait until it has; containers go on."""

@@ -35,6 +35,7 @@ __all__ = [
     "Changes",
     "ChangesFound",
     "CloseStdin",
+    "CopiesPlanned",
     "Detached",
     "Done",
     "Exec",
@@ -50,6 +51,7 @@ __all__ = [
     "LauncherRequest",
     "LogFile",
     "OutOfMemory",
+    "PackCopies",
     "PackLayer",
     "PathStat",
     "PutArchive",
@@ -307,6 +309,17 @@ class PackLayer(_Message):
     """Pack the writable layer as the archive of an image's layer: the archive, :class:`Done`."""
 
     latest: int | None = None  # seconds since the epoch; no file is to be later than this
+    unchanged: list[str] = []  # folders that are no changes in themselves
+
+
+class PackCopies(_Message):
+    """Pack what a build copies as a layer's archive: the archive, :class:`Done`.
+
+    With ``only_plan`` nothing is packed, and the answer is :class:`CopiesPlanned`.
+    """
+
+    request_file: str  # holds a building.copy_request.CopyRequest
+    only_plan: bool = False
 
 
 class RemoveTrees(_Message):
@@ -315,7 +328,9 @@ class RemoveTrees(_Message):
     paths: list[str]
 
 
-Task: TypeAlias = StatPath | GetArchive | PutArchive | Export | Changes | PackLayer | RemoveTrees
+Task: TypeAlias = (
+    StatPath | GetArchive | PutArchive | Export | Changes | PackLayer | PackCopies | RemoveTrees
+)
 
 
 class Work(_Request, kw_only=True):
@@ -352,9 +367,16 @@ class ChangesFound(_Message):
     changes: list[Change]
 
 
+class CopiesPlanned(_Message):
+    """What a build would copy."""
+
+    digest: str  # of everything but times, in hexadecimal digits
+    entries: int  # how many files and folders
+
+
 LauncherRequest: TypeAlias = Launch | Work
 ShimRequest: TypeAlias = Attach | Exec | Signal | Resize | CloseStdin | Work
 ShimMessage: TypeAlias = (
     Started | Failed | Done | Refused | ExecStarted | ExecExited | OutOfMemory | Detached | Exited
 )
-WorkerMessage: TypeAlias = PathStat | ChangesFound | Done | Failed
+WorkerMessage: TypeAlias = PathStat | ChangesFound | CopiesPlanned | Done | Failed

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cellcrate_runtime.engine.building.errors import BUILD_LABEL
+from cellcrate_runtime.engine.building.workspace import remove_leftovers
 from cellcrate_runtime.engine.container import Container, Status
 from cellcrate_runtime.engine.errors import EngineError
 from cellcrate_runtime.engine.protocol import ExitRecord
@@ -49,6 +51,7 @@ async def recover(engine: Engine) -> None:
     for container in engine.store.load():
         engine.containers.add(container)
     _keep_images(engine)
+    await asyncio.to_thread(remove_leftovers, engine.paths)
     for container in engine.containers:
         if container.state.status is not Status.DEAD:
             await _recover_one(engine, container)
@@ -86,6 +89,8 @@ async def _recover_one(engine: Engine, container: Container) -> None:
     elif state.status is Status.REMOVING or _should_be_removed(container):
         state.status = Status.EXITED
         engine.supervisor.remove_later(container)
+    if BUILD_LABEL in container.labels:
+        engine.supervisor.remove_later(container)  # its build ended with the engine before this
     engine.owners.watch(container)
 
 

@@ -38,6 +38,7 @@ def write_layer(
     ids: IDRange | None = None,
     latest: int | None = None,
     unchanged: Collection[str] = (),
+    userxattr: bool | None = None,
 ) -> None:
     """Write what a writable layer changes as a layer's archive; the same files, the same bytes.
 
@@ -54,6 +55,7 @@ def write_layer(
         latest: No file is to be later than this, in seconds since 1970: SOURCE_DATE_EPOCH.
         unchanged: Paths, absolute in the container, that are no changes in themselves, such as
             mount points: empty files and folders there are left out.
+        userxattr: Whether the overlay is mounted with this option; None where that is not known.
 
     Raises:
         ImageError: Something in the folder cannot be told by a layer.
@@ -65,14 +67,21 @@ def write_layer(
     owner = ids.outside if ids is not None else 0
     if _identity(root.status) != (_ROOT_MODE, owner, owner):
         packer.add(root)
-    layer = _LayerWriter(archive, packer, unchanged)
+    layer = _LayerWriter(archive, packer, unchanged, userxattr)
     for found in walk(str(changes), None):
         layer.add(found)
     archive.finish()
 
 
 class _LayerWriter:
-    def __init__(self, archive: TarWriter, packer: FilePacker, unchanged: Collection[str]) -> None:
+    def __init__(
+        self,
+        archive: TarWriter,
+        packer: FilePacker,
+        unchanged: Collection[str],
+        userxattr: bool | None,
+    ) -> None:
+        self._userxattr = userxattr
         self._archive = archive
         self._packer = packer
         self._unchanged = frozenset(path.strip("/") for path in unchanged)
@@ -86,7 +95,7 @@ class _LayerWriter:
             self._add_mark(_beside(found.name, WHITEOUT + os.path.basename(found.name)))
             return
         _refuse_what_no_layer_tells(found)
-        opaque = found.is_folder and is_opaque(found.path)
+        opaque = found.is_folder and is_opaque(found.path, userxattr=self._userxattr)
         if found.name in self._unchanged and not opaque:
             if found.is_folder:
                 self._waiting.append(found)

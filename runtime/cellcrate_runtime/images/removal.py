@@ -81,6 +81,11 @@ def collect(store: ImageStore) -> Collected:
             for digest in (row.digest, *store.blobs_of(row.digest))
         }
         needed_layers = store.holds.diff_ids().union(*(image.diff_ids for image in images))
+        # What a build made is kept for the next one, until the build cache is pruned.
+        for record in store.build_cache.records():
+            if record.layer is not None:
+                needed_blobs.add(record.layer.digest)
+                needed_layers.add(record.diff_id)
         for digest in set(store.blobs.all()) - needed_blobs:
             freed += store.blobs.remove(digest)
         for diff_id in set(store.layers.all()) - needed_layers:

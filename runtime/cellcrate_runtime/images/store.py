@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellcrate_runtime.images.blobs import BlobStore
+from cellcrate_runtime.images.build_cache import BuildCache
 from cellcrate_runtime.images.digests import Readable, Writable
 from cellcrate_runtime.images.documents import (
     MANIFEST_TYPES,
@@ -60,6 +61,7 @@ class ImageStore:
         self.table = ReferenceTable(root)
         self.holds = Holds(root)
         self.notes = Notes(root)
+        self.build_cache = BuildCache(root)
         # Held shared by those who add content, exclusively by the collector.
         self.content_lock = root / "content.lock"
         self._parsed: dict[str, tuple[Manifest, ImageConfig]] = {}
@@ -227,9 +229,16 @@ class ImageStore:
             The same as :meth:`lower_dirs`.
         """
         manifest, config = self._parse(manifest_digest)
-        diff_ids = config.rootfs.diff_ids
+        return self.unpack_layers(manifest.layers, config.rootfs.diff_ids)
+
+    def unpack_layers(self, layers: Sequence[Descriptor], diff_ids: Sequence[str]) -> list[Path]:
+        """Unpack layers that are in the store; return their folders in the same order.
+
+        Raises:
+            The same as :meth:`lower_dirs`.
+        """
         if not all(map(self.layers.has, diff_ids)):
-            blobs = [layer.digest for layer in manifest.layers]
+            blobs = [layer.digest for layer in layers]
             with self.adding():
                 unpack_missing(self.layers, self.blobs, list(zip(blobs, diff_ids, strict=True)))
         return [self.layers.path(diff_id) for diff_id in diff_ids]

@@ -31,9 +31,15 @@ def is_whiteout(status: os.stat_result, file: File) -> bool:
     return _value(file, "whiteout") is not None
 
 
-def is_opaque(folder: File) -> bool:
-    """Whether a folder hides everything that is in the folders of its name below."""
-    return _value(folder, "opaque") == b"y"
+def is_opaque(folder: File, *, userxattr: bool | None = None) -> bool:
+    """Whether a folder hides everything that is in the folders of its name below.
+
+    Args:
+        folder: The folder.
+        userxattr: Which mark counts, by how the overlay is mounted; None for either. In a writable
+            layer the other one may be a copy of what a layer below has, and means nothing there.
+    """
+    return _value(folder, "opaque", _spaces(userxattr)) == b"y"
 
 
 def leads_elsewhere(file: File) -> bool:
@@ -50,8 +56,12 @@ def is_mark(attribute: str) -> bool:
     return attribute.startswith(_SPACES)
 
 
-def _value(file: File, mark: str) -> bytes | None:
-    for space in _SPACES:
+def _spaces(userxattr: bool | None) -> tuple[str, ...]:
+    return _SPACES if userxattr is None else (_SPACES[1 if userxattr else 0],)
+
+
+def _value(file: File, mark: str, spaces: tuple[str, ...] = _SPACES) -> bytes | None:
+    for space in spaces:
         try:
             return os.getxattr(file, space + mark, follow_symlinks=isinstance(file, int))
         except OSError:

@@ -40,6 +40,7 @@ _MODULES = (
     "containers",
     "attach",
     "archive",
+    "build",
     "commit",
     "disk_usage",
     "events",

@@ -7,6 +7,7 @@ from typing import Any
 
 from cellcrate_runtime.engine import describing, image_documents
 from cellcrate_runtime.engine.api.app import Handler, Route
+from cellcrate_runtime.engine.building.cache_pruning import cache_document
 from cellcrate_runtime.engine.errors import BadRequestError
 from cellcrate_runtime.engine.sizes import sizes
 
@@ -29,9 +30,9 @@ class DiskUsage(Handler):
         if "container" in wanted:
             answer["Containers"] = await self._containers()
         if "volume" in wanted:
-            answer["Volumes"] = []  # there are no named volumes, and no builder
+            answer["Volumes"] = []  # there are no named volumes
         if "build-cache" in wanted:
-            answer |= {"BuildCache": [], "BuilderSize": 0}
+            answer |= await asyncio.to_thread(cache_document, self.engine)
         self.write_json(answer)
 
     async def _images(self) -> dict[str, Any]:

@@ -39,7 +39,6 @@ def routes() -> list[Route]:
     nothing: dict[str, dict[str, Any]] = {
         r"/networks/prune": {"NetworksDeleted": None},
         r"/volumes/prune": {"VolumesDeleted": None, "SpaceReclaimed": 0},
-        r"/build/prune": {"CachesDeleted": None, "SpaceReclaimed": 0},
     }
     return [
         (r"/containers/prune", PruneContainers, {}),

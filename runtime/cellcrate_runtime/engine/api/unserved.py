@@ -11,7 +11,7 @@ __all__ = ["routes"]
 _UNSERVED = (
     (r"/networks(?:/.*)?", "the network API (docker network)"),
     (r"/volumes(?:/.*)?", "the volume API (docker volume)"),
-    (r"/build(?:/.*)?", "building images (docker build)"),
+    (r"/build/cancel", "cancelling a build of BuildKit"),
     (r"/session", "the session of BuildKit (docker buildx)"),
     (r"/grpc", "the API of BuildKit (docker buildx)"),
     (r"/plugins(?:/.*)?", "plugins (docker plugin)"),

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from typing import Literal, TypeAlias
 
 from cellcrate_runtime.engine.protocol import Change, ChangesFound, Rootfs
+from cellcrate_runtime.engine.root_file_system import in_user_namespace
 from cellcrate_runtime.engine.workers.answers import Answers
 from cellcrate_runtime.linux.overlay_marks import is_opaque, is_whiteout
 
@@ -70,7 +71,7 @@ def is_unchanged(rootfs: Rootfs, path: str) -> bool:
         lower = [held.enter_context(_opened(folder)) for folder in rootfs.lower]
         upper = held.enter_context(_opened(rootfs.upper))
         for folder in folders:
-            if is_opaque(upper):
+            if is_opaque(upper, userxattr=in_user_namespace()):
                 lower = []
             try:
                 upper = held.enter_context(_opened(folder, upper))
@@ -78,7 +79,7 @@ def is_unchanged(rootfs: Rootfs, path: str) -> bool:
                 return False
             lower = [held.enter_context(_opened(folder, one)) for one in _layers_of(folder, lower)]
         new = _status(name, upper)
-        old = None if is_opaque(upper) else _seen_below(name, lower)
+        old = None if is_opaque(upper, userxattr=in_user_namespace()) else _seen_below(name, lower)
         return new is not None and (old is None or not _differ(old, new))
 
 
@@ -95,7 +96,7 @@ class _Comparison:
             lower: The same folder in the layers that have it, topmost first, open.
         """
         names = set(os.listdir(upper))
-        if is_opaque(upper):
+        if is_opaque(upper, userxattr=in_user_namespace()):
             below = {name for folder in lower for name in os.listdir(folder)}
             names |= {name for name in below if _seen_below(name, lower) is not None}
         for name in sorted(names):

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from cellcrate_runtime.engine import root_file_system
-from cellcrate_runtime.engine.protocol import Changes, PackLayer, RemoveTrees, Rootfs, Work
+from cellcrate_runtime.engine.protocol import (
+    Changes,
+    PackCopies,
+    PackLayer,
+    RemoveTrees,
+    Rootfs,
+    Work,
+)
 from cellcrate_runtime.engine.workers.answers import Answers, TaskError, run_task
 from cellcrate_runtime.engine.workers.remove_trees import remove_trees
 from cellcrate_runtime.linux import credentials, namespaces
@@ -26,6 +33,11 @@ def _work(request: Work, answers: Answers) -> None:
     task, rootfs = request.task, request.rootfs
     if isinstance(task, RemoveTrees):
         remove_trees(task.paths)
+        return
+    if isinstance(task, PackCopies):
+        from cellcrate_runtime.engine.workers import copies
+
+        copies.pack_copies(task, answers)
         return
     from cellcrate_runtime.engine.workers import changes, confinement, tasks
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from cellcrate_runtime.images.dockerfile.errors import DockerfileError, suggestion
 from cellcrate_runtime.images.dockerfile.instructions import Mount
 
-__all__ = ["parse_mount"]
+__all__ = ["mount_origin", "parse_mount"]
 
 _KINDS: Mapping[str, frozenset[str]] = {
     "bind": frozenset({"target", "source", "from", "readwrite", "readonly"}),
@@ -49,6 +49,15 @@ def parse_mount(text: str) -> Mount:
             near = suggestion(name, [*_KINDS[kind], *_OTHER_NAMES])
             raise DockerfileError(f"unexpected key '{name}' for mount type '{kind}'{near}")
     return _mount(kind, options)
+
+
+def mount_origin(text: str) -> str:
+    """What a ``--mount`` comes from, as it is written: no variable is replaced there.
+
+    Raises:
+        DockerfileError: It is no list of options.
+    """
+    return _options(text).get("from", "")
 
 
 def _options(text: str) -> dict[str, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 
 import msgspec
 
 from cellcrate_runtime.images.registry.errors import InvalidRequestError
 
-__all__ = ["ANONYMOUS", "Credential", "read_auth_header"]
+__all__ = ["ANONYMOUS", "Credential", "read_auth_header", "read_config_header"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +61,36 @@ def read_auth_header(header: str) -> Credential:
     """
     if not header:
         return ANONYMOUS
-    text = header.strip().replace("+", "-").replace("/", "_").rstrip("=")
     try:
-        content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return read_auth_config(content)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(
-            "invalid X-Registry-Auth header: it is not JSON in base64"
-        ) from error
+        return read_auth_config(_decoded(header))
+    except ValueError as error:
+        raise _unreadable("X-Registry-Auth") from error
+
+
+def read_config_header(header: str) -> dict[str, Credential]:
+    """Read ``X-Registry-Config``: as :func:`read_auth_header`, for several servers by address.
+
+    Source: Docker Engine API reference, "ImageBuild".
+
+    Raises:
+        InvalidRequestError: It cannot be read. The message does not repeat it.
+    """
+    if not header:
+        return {}
+    try:
+        each = msgspec.json.decode(_decoded(header) or b"{}", type=dict[str, msgspec.Raw] | None)
+        return {server: read_auth_config(bytes(one)) for server, one in (each or {}).items()}
+    except ValueError as error:
+        raise _unreadable("X-Registry-Config") from error
+
+
+def _decoded(header: str) -> bytes:
+    text = header.strip().replace("+", "-").replace("/", "_").rstrip("=")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _unreadable(header: str) -> InvalidRequestError:
+    return InvalidRequestError(f"invalid {header} header: it is not JSON in base64")
 
 
 def read_auth_config(content: bytes) -> Credential:
