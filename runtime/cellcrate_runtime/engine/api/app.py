@@ -48,6 +48,7 @@ _MODULES = (
     "system",
     "top",
     "trace",
+    "image_layers",
     "image_transfer",
     "unserved",
     "images",
