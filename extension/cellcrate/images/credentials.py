@@ -131,22 +131,22 @@ def _helper(config: dict[str, Any], server: str) -> str:
 
 
 def _store(helper: str, server: str, name: str, secret: str) -> None:
-    from docker.credentials import Store, StoreError
+    import docker.credentials
 
     try:
-        Store(helper).store(server, name, secret)
-    except StoreError as error:
+        docker.credentials.Store(helper).store(server, name, secret)
+    except docker.credentials.StoreError as error:
         raise CellcrateError(f"docker-credential-{helper} keeps nothing: {error}") from None
 
 
 def _erase(helper: str, server: str) -> bool:
-    from docker.credentials import Store, StoreError
+    import docker.credentials
 
     try:
-        store = Store(helper)
+        store = docker.credentials.Store(helper)
         store.get(server)
         store.erase(server)
-    except StoreError:
+    except docker.credentials.StoreError:
         return False
     return True
 

@@ -74,6 +74,9 @@ class LayerProgress:
     def enter(self, state: str, now: float) -> None:
         """Be in a state from now on."""
         if state != self.state:
+            if self.state == "downloading" and state in ("verifying", "downloaded", "extracting"):
+                # Messages are sparse: the last one before the end may tell of half of it.
+                self.transferred = self.total
             self.state, self.current, self.rate, self._mark = state, 0, 0.0, (now, 0)
 
     def advance(self, current: int, total: int, now: float) -> None:

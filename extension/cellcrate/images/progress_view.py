@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cellcrate.images.progress import OVER, LayerProgress, Transfers
+from cellcrate.images.progress import MOVING, OVER, LayerProgress, Transfers
 from cellcrate.images.words import say
 from cellcrate.widgets.html import FONT, GOOD, HOT, MONO, MUTED, TRACK, WARM, escape
 from cellcrate.widgets.words import human_size
@@ -57,9 +57,12 @@ class TransfersView:
         if not transfers.ended:
             doing = say("pushing" if transfers.upload else "pulling", image=transfers.image)
             return doing if transfers.layers else f"{doing}: {transfers.status}".rstrip(": ")
-        if not transfers.layers or transfers.present == len(transfers.layers):
-            done = say("up_to_date", image=transfers.image)
-            return f"{done} ({transfers.status})" if not transfers.layers else done
+        if not transfers.layers:
+            # Nothing was fetched layer by layer: the engine says best what it did.
+            said = transfers.status.removeprefix("Status: ")
+            return said or say("up_to_date", image=transfers.image)
+        if transfers.present == len(transfers.layers):
+            return say("up_to_date", image=transfers.image)
         done = say(
             "pushed" if transfers.upload else "pulled",
             image=transfers.image,
@@ -82,7 +85,7 @@ def _state(layer: LayerProgress) -> str:
 def _amount(layer: LayerProgress) -> str:
     if layer.state in OVER:
         return human_size(layer.transferred) if layer.transferred else ""
-    if layer.total:
+    if layer.total and layer.state in MOVING:
         return say("of_size", current=human_size(layer.current), total=human_size(layer.total))
     return human_size(layer.current) if layer.current else ""
 

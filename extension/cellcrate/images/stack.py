@@ -146,8 +146,10 @@ def _shared(layer: Layer) -> str:
 
 
 def _row(step: Step, share: float) -> str:
+    # JupyterLab gives code a colour of its own.
+    colour = "inherit" if step.has_layer else MUTED
     instruction = (
-        f'<code style="{_CODE};white-space:pre-wrap;overflow-wrap:anywhere">'
+        f'<code style="{_CODE};color:{colour};white-space:pre-wrap;overflow-wrap:anywhere">'
         f"{escape(step.instruction) or '&nbsp;'}</code>"
     )
     if not step.has_layer:

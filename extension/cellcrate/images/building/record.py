@@ -75,9 +75,10 @@ class Step:
 
     def finish(self) -> None:
         """Take the last line as it is."""
-        if self._rest:
-            self._add(self._rest)
-            self._rest = ""
+        rest, self._rest = self._rest, ""
+        # Engines end what is red after its last line; nothing to read is left then.
+        if plain_lines([rest])[0].strip():
+            self._add(rest)
 
     def _add(self, line: str) -> None:
         # What was written over with a carriage return was never meant to stay.

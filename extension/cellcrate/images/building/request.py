@@ -105,9 +105,11 @@ def check_name(name: str) -> None:
     Raises:
         UsageError: It is none.
     """
-    from docker.utils import match_tag
+    # The package as a whole: while another thread imports it (cellcrate.warmup), a part of it alone
+    # finds the other parts half-made.
+    import docker
 
-    if not match_tag(name):
+    if not docker.utils.match_tag(name):
         raise UsageError(
             f"{name!r} cannot be an image's name. Write small letters, digits, - and _, and "
             "perhaps a tag: greeter, greeter:2, localhost:5000/team/greeter:2."

@@ -32,6 +32,12 @@ SECRETS = "X-Cellcrate-Build-Secrets"
 #: How long an engine may take to end the step of a build that was stopped, in seconds.
 PATIENCE = 10.0
 
+#: How long no container may show, in seconds: one may just be coming into being.
+SETTLING = 0.5
+
+#: How many letters of a container's id the stream has.
+SHORT_ID = 12
+
 
 def build(request: Build) -> Any:
     """Build an image and return it; with --quiet, print its id.
@@ -43,6 +49,7 @@ def build(request: Build) -> Any:
         UsageError: A file cannot be sent, or the engine takes no secrets.
     """
     engine = connection.engine()
+    link = Link(engine)
     if request.secrets and not is_cellcrate(engine):
         raise UsageError(
             f"The engine at {engine.address} takes no --secret over this API; Cellcrate's own does "
@@ -50,6 +57,7 @@ def build(request: Build) -> Any:
         )
     record = BuildRecord(request.tags[0] if request.tags else "", request.dockerfile)
     shown = _Shown(record, request)
+    before = set(_containers(link))
     with archive(request.dockerfile, request.folder) as context, Interrupts() as interrupts:
         try:
             with interrupts.raising(), engine_errors():
@@ -58,7 +66,7 @@ def build(request: Build) -> Any:
                     shown.update()
         except KeyboardInterrupt:
             record.interrupt()
-            _await_end(engine, record)
+            _await_end(link, record, before)
         except EngineError as error:
             record.fail(str(error))
         finally:
@@ -107,15 +115,46 @@ def _headers(request: Build) -> dict[str, str]:
     return headers
 
 
-def _await_end(engine: Engine, record: BuildRecord) -> None:
+def _await_end(link: Link, record: BuildRecord, before: set[str]) -> None:
     """Wait until the engine has removed the container of the step that was stopped."""
-    link, deadline = Link(engine), time.monotonic() + PATIENCE
-    for container in record.containers[-1:]:
-        with contextlib.suppress(EngineError):  # there is none any more, or no engine
-            while time.monotonic() < deadline:
-                link.ask(lambda api, name: api.inspect_container(name), container)
-                time.sleep(0.05)
-            link.ask(lambda api, name: api.remove_container(name, v=True, force=True), container)
+    began = last = time.monotonic()
+    left: list[str] = []
+    with contextlib.suppress(EngineError):  # an engine that is gone has nothing to be cleared up
+        while time.monotonic() - last < SETTLING and time.monotonic() - began < PATIENCE:
+            left = _of_build(link, record, before)
+            if left:
+                last = time.monotonic()
+            time.sleep(0.05)
+        for container in left:
+            if container[:SHORT_ID] in record.containers:
+                link.ask(_remove, container)
+
+
+def _of_build(link: Link, record: BuildRecord, before: set[str]) -> list[str]:
+    """Return the containers that the build may have made.
+
+    Those that it has told of, and those of a nameless image that are new: the stop may come between
+    a container's creation and the message about it.
+    """
+    return [
+        identity
+        for identity, image in _containers(link).items()
+        if identity not in before
+        and (identity[:SHORT_ID] in record.containers or image.startswith("sha256:"))
+    ]
+
+
+def _containers(link: Link) -> dict[str, str]:
+    """Return the images of all containers, by the containers' ids."""
+    found = link.ask(lambda api: api.containers(all=True))
+    return {str(each["Id"]): str(each.get("Image", "")) for each in found}
+
+
+def _remove(api: Any, container: str) -> None:
+    from docker.errors import NotFound
+
+    with contextlib.suppress(NotFound):
+        api.remove_container(container, v=True, force=True)
 
 
 def _result(engine: Engine, request: Build, record: BuildRecord) -> Any:

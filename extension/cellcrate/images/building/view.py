@@ -124,7 +124,7 @@ def shown(step: Step, *, whole: bool) -> list[str]:
 def _step(step: Step) -> str:
     mark, colour = _MARKS[step.state]
     muted = f"color:{MUTED}"
-    text = muted if step.state == "cached" else ""
+    text = muted if step.state == "cached" else "color:inherit"
     head = (
         f'<div style="display:flex;gap:8px;align-items:baseline">'
         f'<span aria-hidden="true" style="color:{colour};width:1em">{mark}</span>'
