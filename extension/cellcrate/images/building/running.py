@@ -85,13 +85,13 @@ def _messages(engine: Engine, request: Build, context: Any) -> Iterator[dict[str
 
 
 def _parameters(request: Build) -> dict[str, Any]:
+    # Also when nothing is to be shown (--quiet) the engine is to speak: a failure is always shown.
     parameters = {
         "t": list(request.tags),
         "dockerfile": NAME,
         # Containers of steps are removed, also of those that failed.
         "rm": 1,
         "forcerm": 1,
-        "q": int(request.quiet),
     }
     for name, value in request.parameters.items():
         parameters[name] = json.dumps(value) if isinstance(value, dict) else value

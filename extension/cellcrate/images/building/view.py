@@ -56,7 +56,8 @@ def title(record: BuildRecord) -> str:
     if record.state == "failed":
         if step is None:
             return say("build_failed_at_once", image=name)
-        return say("build_failed", image=name, number=step.number, total=step.total)
+        failed = say("build_failed", image=name, number=step.number, total=step.total)
+        return f"{failed} ({say('exit_code', code=record.code)})" if record.code else failed
     if record.state == "done":
         return say(
             "build_done",

@@ -224,6 +224,7 @@ class _Source:
         self._head = b""
 
     def peek(self, size: int) -> bytes:
+        """Return the beginning: so many bytes, or more, unless there are fewer."""
         while len(self._head) < size and (piece := self._stream.read(size - len(self._head))):
             self._head += piece
         return self._head
@@ -238,7 +239,7 @@ class _Source:
     def plain(self) -> IO[bytes]:
         """Return the archive itself, whether or not it is compressed."""
         source = cast(IO[bytes], self)
-        if self.peek(2) != _GZIP:
+        if not self.peek(2).startswith(_GZIP):
             return source
         return cast(IO[bytes], gzip.GzipFile(fileobj=source, mode="rb"))
 
