@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cellcrate.images.building.instructions import Instruction, instructions
+from cellcrate.images.contents.model import readable
 from cellcrate.images.progress import Transfers
 from cellcrate.widgets.card import plain_lines
 
@@ -190,7 +191,7 @@ class BuildRecord:
     def _begin(self, number: int, total: int, text: str) -> None:
         self._settle("done")
         place = self._places[number - 1] if 0 < number <= len(self._places) else None
-        self.steps.append(Step(number, total, text, place))
+        self.steps.append(Step(number, total, readable(text), place))
         self._step_began = self._clock()
 
     def _fetch(self, message: dict[str, Any]) -> None:

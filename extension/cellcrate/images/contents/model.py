@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 __all__ = ["BIGGEST", "Contents", "Entry", "Layer", "Step", "readable", "steps_of_history"]
+
+_SPACES = re.compile(r" {2,}")
 
 #: How many of its biggest files are named of a layer.
 BIGGEST = 5
@@ -99,9 +102,9 @@ def readable(instruction: str) -> str:
     """Return an instruction as it stood in the Dockerfile.
 
     The classic builder notes the shell that it calls, and ``#(nop)`` where it calls none; BuildKit
-    adds a remark.
+    adds a remark. Lines that went on leave their indentation behind.
     """
-    text = instruction.strip()
+    text = _SPACES.sub(" ", instruction.strip())
     for prefix in ("/bin/sh -c #(nop) ", "/bin/sh -c #(nop)"):
         if text.startswith(prefix):
             return text.removeprefix(prefix).strip()
