@@ -62,7 +62,7 @@ def test_an_image_in_use_is_not_removed(run, engine):
 
 
 def test_programs_of_this_machine_are_packed(run, engine):
-    cell = run("%image pack -t tests/packed -e A=b --cmd 'echo packed' echo true")
+    cell = run("%image pack tests/packed -e A=b --cmd 'echo packed' -- echo true")
     assert cell.status == "ok", cell
     shown = cell.displays[0]
     assert shown["text/plain"].startswith("tests/packed  ")
@@ -75,6 +75,7 @@ def test_programs_of_this_machine_are_packed(run, engine):
 def test_what_cannot_be_packed_says_why(run):
     assert "nosuch" in error(run("%image pack -t tests/none nosuch"))
     assert "needs a program" in error(run("%image pack -t tests/none"))
+    assert "takes one name" in error(run("%image pack -t tests/none other -- true"))
 
 
 def test_images_go_into_archives_and_come_back(run, engine, tmp_path: Path):

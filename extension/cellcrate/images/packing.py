@@ -35,7 +35,7 @@ def pack(engine: Engine, parsed: Parsed) -> str:
     Raises:
         EngineError: The packer refuses.
     """
-    words = [*_options(parsed), "--", *parsed.words]
+    words = [*_options(parsed), *parsed.words]
     if engine.embedded:
         return _run(["pack", "--quiet", *words])
     with _own_store() as (folder, environment):

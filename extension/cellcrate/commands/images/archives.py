@@ -34,8 +34,12 @@ def _pack(parsed: Parsed) -> Any:
     from cellcrate.images.packing import pack
     from cellcrate.images.view import open_image
 
+    if parsed.before_dashes:
+        if parsed.before_dashes > 1 or "tag" in parsed:
+            raise UsageError("%image pack takes one name: %image pack hello -- bash.")
+        parsed.values["tag"] = parsed.words.pop(0)
     if not parsed.words and not parsed.get("add"):
-        raise UsageError("%image pack needs a program of this machine: %image pack -t hello bash.")
+        raise UsageError("%image pack needs a program of this machine: %image pack hello -- bash.")
     engine = link().engine
     packed = pack(engine, parsed)
     if parsed.on("quiet"):
@@ -109,7 +113,7 @@ COMMANDS = (
     ),
     Command(
         name="pack",
-        usage="PROGRAM...",
+        usage="[NAME[:TAG] --] PROGRAM...",
         summary="Make an image out of programs of this machine, with the libraries they need.",
         groups=options(*_PACK),
         words=("program",),
