@@ -26,8 +26,9 @@ def load_ipython_extension(shell: Any) -> None:
     from cellcrate import completion, warmup
     from cellcrate.magics.cellcrate import CellcrateMagics
     from cellcrate.magics.container import ContainerMagics
+    from cellcrate.magics.image import ImageMagics
 
-    shell.register_magics(ContainerMagics, CellcrateMagics)
+    shell.register_magics(ContainerMagics, ImageMagics, CellcrateMagics)
     completion.install(shell)
     warmup.begin()
 
@@ -36,6 +37,7 @@ def unload_ipython_extension(shell: Any) -> None:
     """Take the magics away. Containers that run go on."""
     from cellcrate import connection
 
-    for kind, name in (("cell", "container"), ("line", "container"), ("line", "cellcrate")):
+    own = [(kind, name) for name in ("container", "image") for kind in ("cell", "line")]
+    for kind, name in (*own, ("line", "cellcrate")):
         shell.magics_manager.magics[kind].pop(name, None)
     connection.forget()

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cellcrate import connection
-from cellcrate.commands import COMMANDS, find
+from cellcrate.commands import CONTAINER, IMAGE
 from cellcrate.options import Group, Option
+from cellcrate.options.build import CELL_BUILD_GROUPS
 from cellcrate.options.run import CELL_GROUPS
 
 __all__ = ["complete", "forget_names", "install", "names_of"]
@@ -36,7 +37,7 @@ NETWORKS = ("none", "host", "bridge", "container:")
 
 def install(shell: Any) -> None:
     """Have a shell complete the lines of Cellcrate's magics."""
-    for magic in ("%%container", "%container", "%cellcrate"):
+    for magic in ("%%container", "%container", "%%image", "%image", "%cellcrate"):
         shell.set_hook("complete_command", _complete_event, str_key=magic)
 
 
@@ -74,9 +75,12 @@ def _candidates(magic: str, before: Sequence[str], word: str) -> Iterable[str]:
         return ("doctor", "version", "env") if not before else ()
     if magic == "%%container":
         return _arguments(before, word, CELL_GROUPS, ("image", ""), mixed=False)
+    if magic == "%%image":
+        return _arguments(before, word, CELL_BUILD_GROUPS, ("image", ""), mixed=True)
+    family = IMAGE if magic == "%image" else CONTAINER
     if not before:
-        return [name for command in COMMANDS for name in (command.name, *command.aliases)]
-    command = find(before[0])
+        return family.names
+    command = family.find(before[0])
     if command is None:
         return ()
     return _arguments(before[1:], word, command.groups, command.words, mixed=command.mixed)

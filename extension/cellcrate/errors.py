@@ -11,6 +11,8 @@ import textwrap
 from dataclasses import dataclass
 
 __all__ = [
+    "BuildFailed",
+    "BuildInterrupted",
     "CellcrateError",
     "ContainerFailed",
     "ContainerInterrupted",
@@ -109,6 +111,27 @@ class OutOfMemory(ContainerFailed):
 
 class ContainerInterrupted(KeyboardInterrupt):
     """The stop button was pressed, and the container was stopped."""
+
+    def _render_traceback_(self) -> list[str]:
+        return _plain("KeyboardInterrupt", str(self))
+
+
+class BuildFailed(CellcrateError):
+    """An image could not be built.
+
+    Attributes:
+        line: The line of the Dockerfile that it is about, from 1; 0 where that is not known.
+        status: The exit status of the command that failed; 0 where none did.
+    """
+
+    def __init__(self, message: str, line: int = 0, status: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+        self.status = status
+
+
+class BuildInterrupted(KeyboardInterrupt):
+    """The stop button was pressed, and the build was stopped."""
 
     def _render_traceback_(self) -> list[str]:
         return _plain("KeyboardInterrupt", str(self))

@@ -93,12 +93,25 @@ def _advice(said: str, status: int) -> str:
     # Podman answers 500 where docker answers 409.
     if status >= CONFLICT and "name" in lower and "in use" in lower:
         return "Remove it with %container rm -f NAME, or add --replace to this line."
+    if status == CONFLICT and "image" in lower:
+        return _image_advice(lower)
     if status == CONFLICT and "running" in lower and "remov" in lower:
         return "Stop it first, or use %container rm -f."
     if status == NOT_FOUND and "no such container" in lower:
         return "%container ps -a lists the containers."
+    if status == NOT_FOUND and "no such image" in lower:
+        return "%image ls lists the images; %image pull fetches one."
     if status == NOT_SERVED:
         return "CELLCRATE_HOST can point the same cell at Docker, which may serve it."
     if re.search(r"minimum memory limit", lower):
         return "Give --memory at least that."
+    return ""
+
+
+def _image_advice(said: str) -> str:
+    """Say how an image can be removed that something needs."""
+    if "running" in said or "cannot be forced" in said:
+        return "Stop and remove the container first: %container rm -f NAME."
+    if "force" in said:
+        return "%image rm -f takes it away nevertheless; %container ps -a lists the containers."
     return ""

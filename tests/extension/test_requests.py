@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from cellcrate.cells.ownership import LABEL, owner
-from cellcrate.cells.pull import Progress, split_reference
 from cellcrate.cells.request import Request, cell_request, run_request
 from cellcrate.cells.script import SCRIPT_PATH, archive, script
 from cellcrate.errors import UsageError
+from cellcrate.images.names import split_reference
 from cellcrate.options import parse, split
 from cellcrate.options.run import CELL_GROUPS, RUN_GROUPS
 
@@ -196,15 +196,3 @@ def test_the_owner_is_this_process():
 )
 def test_references_of_images(image: str, parts: tuple[str, str]):
     assert split_reference(image) == parts
-
-
-def test_progress_adds_layers_up():
-    progress = Progress("image")
-    progress.take({"status": "Pulling"})
-    assert progress.text() == "image: Pulling"
-    for name, current in (("a", 1_000_000), ("b", 0), ("a", 2_000_000)):
-        detail = {"current": current, "total": 4_000_000}
-        progress.take({"status": "Downloading", "id": name, "progressDetail": detail})
-    assert progress.text() == "image: Downloading 25% of 8.0 MB"
-    progress.take({"error": "no space"})
-    assert progress.failure == "no space"

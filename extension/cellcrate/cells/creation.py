@@ -7,12 +7,12 @@ from typing import Any
 
 from cellcrate.cells.interrupts import Interrupts
 from cellcrate.cells.link import Link
-from cellcrate.cells.pull import pull
 from cellcrate.cells.request import Request
 from cellcrate.cells.script import archive
 from cellcrate.connection import Engine
 from cellcrate.errors import ContainerInterrupted, EngineError
 from cellcrate.explain import engine_errors, translate
+from cellcrate.images.transfer import pull
 
 __all__ = ["create", "remove"]
 

@@ -1,8 +1,9 @@
-"""``%container``: docker's commands on containers, with docker's words and options."""
+"""``%container`` and ``%image``: docker's commands, with docker's words and options."""
 
 from __future__ import annotations
 
 from cellcrate.commands.command import Command
-from cellcrate.commands.registry import COMMANDS, dispatch, find
+from cellcrate.commands.family import Family
+from cellcrate.commands.registry import CONTAINER, IMAGE
 
-__all__ = ["COMMANDS", "Command", "dispatch", "find"]
+__all__ = ["CONTAINER", "IMAGE", "Command", "Family"]

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cellcrate.commands.command import Command, each_container, link, options, switch
-from cellcrate.errors import EngineError, UsageError
+from cellcrate.commands.command import (
+    Command,
+    each_container,
+    for_each,
+    link,
+    options,
+    switch,
+)
+from cellcrate.errors import UsageError
 from cellcrate.http import checked, container_url
 from cellcrate.options import Option, Parsed
 from cellcrate.options.option import Body
@@ -18,17 +25,13 @@ __all__ = ["COMMANDS"]
 
 
 def _for_each(names: list[str], action: Callable[[Any, str], Any]) -> None:
-    """Act on every container; report the failures together, after the others had their turn."""
-    to_engine = link()
-    failures: list[EngineError] = []
-    for name in names:
-        try:
-            to_engine.ask(action, name)
-            print(name)
-        except EngineError as error:
-            failures.append(error)
-    if failures:
-        raise EngineError("\n".join(map(str, failures)), failures[0].status)
+    """Act on every container, and print the names of those it was done to."""
+
+    def act(api: Any, name: str) -> str:
+        action(api, name)
+        return name
+
+    for_each(names, act)
 
 
 def _start(parsed: Parsed) -> None:

@@ -1,4 +1,4 @@
-"""What a command of ``%container`` is."""
+"""What a command of a line magic is: of ``%container``, ``%image``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 
 from cellcrate import connection
 from cellcrate.cells.link import Link
-from cellcrate.errors import UsageError
+from cellcrate.errors import EngineError, UsageError
 from cellcrate.options import Group, Option, Parsed
 from cellcrate.options.values import key_value
 
 __all__ = [
     "Command",
     "each_container",
+    "each_image",
     "filter_option",
     "filters",
+    "for_each",
     "link",
     "one_container",
     "options",
@@ -47,11 +49,6 @@ class Command:
     words: tuple[str, ...] = ()
     mixed: bool = True
     aliases: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """The command as it is typed."""
-        return f"%container {self.name}"
 
 
 def options(*members: Option) -> tuple[Group, ...]:
@@ -109,3 +106,41 @@ def each_container(parsed: Parsed, command: str) -> list[str]:
     if not parsed.words:
         raise UsageError(f"%container {command} needs the name of a container, or several.")
     return parsed.words
+
+
+def each_image(parsed: Parsed, command: str, most: int = 0) -> list[str]:
+    """Return the words of a line, which name images.
+
+    Args:
+        parsed: The line.
+        command: The command, for the message.
+        most: How many there may be; 0 for any number.
+
+    Raises:
+        UsageError: There are none, or more.
+    """
+    if not parsed.words or (most and len(parsed.words) > most):
+        wanted = "the name of one image" if most == 1 else "the name of an image, or several"
+        raise UsageError(f"%image {command} needs {wanted}. %image ls lists them.")
+    return parsed.words
+
+
+def for_each(names: list[str], action: Callable[[Any, str], str]) -> None:
+    """Act on everything that is named; report failures together, after the others had their turn.
+
+    Args:
+        names: What to act on.
+        action: Does it, and returns what is printed.
+
+    Raises:
+        EngineError: Some could not be acted on.
+    """
+    to_engine = link()
+    failures: list[EngineError] = []
+    for name in names:
+        try:
+            print(to_engine.ask(action, name))
+        except EngineError as error:
+            failures.append(error)
+    if failures:
+        raise EngineError("\n".join(map(str, failures)), failures[0].status)

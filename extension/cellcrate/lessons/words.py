@@ -1,47 +1,13 @@
-"""The learner's language: what the lesson's helpers say, in English or in Korean.
-
-The code cells of a lesson are the same in every language. What they print follows the folder that
-the notebook is in (`notebooks/ko`), or the environment variable CELLCRATE_LANGUAGE, or the locale.
-"""
+"""What the lesson's helpers say, in English or in Korean."""
 
 from __future__ import annotations
 
-import os
-from functools import cache
 from pathlib import Path
-from typing import Literal
 
-import msgspec
+from cellcrate.language import LANGUAGES, Language, Words, language
 
 __all__ = ["LANGUAGES", "Language", "catalogue", "language", "say"]
 
-Language = Literal["en", "ko"]
-LANGUAGES: tuple[Language, ...] = ("en", "ko")
-
-
-def language() -> Language:
-    """The language to speak now; English where nothing asks for another.
-
-    Jupyter starts a kernel in its notebook's folder, and tells it the notebook's path in
-    JPY_SESSION_NAME.
-    """
-    asked = os.environ.get("CELLCRATE_LANGUAGE", "")
-    folders = [Path.cwd().name, Path(os.environ.get("JPY_SESSION_NAME", "")).parent.name]
-    locale = [os.environ.get(name, "")[:2] for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
-    for candidate in (asked, *folders, *locale):
-        for known in LANGUAGES:
-            if candidate == known:
-                return known
-    return "en"
-
-
-@cache
-def catalogue(language: Language) -> dict[str, str]:
-    """Everything the helpers can say in that language."""
-    file = Path(__file__).parent / "messages" / f"{language}.json"
-    return msgspec.json.decode(file.read_bytes(), type=dict[str, str])
-
-
-def say(key: str, **values: object) -> str:
-    """The sentence with that key, in the learner's language, with the values put in."""
-    return catalogue(language())[key].format(**values)
+_words = Words(Path(__file__).parent / "messages")
+catalogue = _words.catalogue
+say = _words.say

@@ -30,9 +30,9 @@ class ContainerMagics(Magics):
     @line_magic("container")
     def container_line(self, line: str) -> Any:
         """Look at containers and act on them."""
-        from cellcrate.commands import dispatch
+        from cellcrate.commands import CONTAINER
 
-        return dispatch(split(line))
+        return CONTAINER.dispatch(split(line))
 
 
 ContainerMagics.container_cell.__doc__ = cell_help()

@@ -1,12 +1,13 @@
-"""What ``%%container?`` and ``%container?`` show."""
+"""What ``%%container?``, ``%container?``, ``%%image?`` and ``%image?`` show."""
 
 from __future__ import annotations
 
-from cellcrate.commands.registry import COMMANDS, help_on, overview
+from cellcrate.commands.registry import CONTAINER, IMAGE
+from cellcrate.options.build import CELL_BUILD_GROUPS
 from cellcrate.options.documentation import document
 from cellcrate.options.run import CELL_GROUPS
 
-__all__ = ["cell_help", "line_help"]
+__all__ = ["cell_help", "image_cell_help", "image_line_help", "line_help"]
 
 _CELL = """\
 Run the cell in a container.
@@ -40,6 +41,27 @@ CELLCRATE_HOST, or DOCKER_HOST, points the same cells at Docker or Podman.
 
 """
 
+_IMAGE_CELL = """\
+Build an image from the Dockerfile in the cell.
+
+  %%image NAME[:TAG] [OPTIONS]
+
+  %%image greeter
+  FROM cellcrate/base
+  RUN echo "Hello from an image" > /greeting
+  CMD ["cat", "/greeting"]
+
+Each step shows as it comes: what it printed, how long it took, or that an earlier build had done it
+already (cached). At the end the image shows itself as its stack of layers. Then %%container greeter
+runs it.
+
+COPY and ADD find no files unless --context names a folder: --context . is the notebook's own. Its
+.dockerignore says what is left out. --target, --build-arg and the others are those of docker build.
+A step that fails is shown with its line of the cell, what it printed and its exit status. The stop
+button stops the build.
+
+"""
+
 
 def cell_help() -> str:
     """Return the documentation of ``%%container``."""
@@ -48,7 +70,14 @@ def cell_help() -> str:
 
 def line_help() -> str:
     """Return the documentation of ``%container``: each command with its options."""
-    parts = [overview()]
-    parts += [help_on(command.name) for command in COMMANDS if command.name != "run"]
-    parts.append("%container run takes the options of %%container, which %%container? explains.")
-    return "\n\n".join(parts) + "\n"
+    return CONTAINER.documentation()
+
+
+def image_cell_help() -> str:
+    """Return the documentation of ``%%image``."""
+    return _IMAGE_CELL + document(CELL_BUILD_GROUPS) + "\n"
+
+
+def image_line_help() -> str:
+    """Return the documentation of ``%image``: each command with its options."""
+    return IMAGE.documentation()

@@ -77,10 +77,12 @@ class Parsed:
     Attributes:
         values: The options that were given, by their keys.
         words: What came after the options.
+        before_dashes: How many of the words stood before ``--``; None where there were no dashes.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
+    before_dashes: int | None = None
 
     def __contains__(self, key: str) -> bool:
         return key in self.values

@@ -69,6 +69,7 @@ class _Reader:
         while self.words:
             word = self.words.pop(0)
             if word == "--":
+                self.parsed.before_dashes = len(self.parsed.words)
                 break
             if word.startswith("--"):
                 self._long(word)

@@ -10,6 +10,7 @@ from cellcrate.connection import Engine
 from cellcrate.explain import engine_errors
 from cellcrate.widgets.card import Card
 from cellcrate.widgets.live import LiveCard
+from cellcrate.widgets.place import has_front_end, live_bundle
 
 __all__ = ["LiveContainer", "open_container"]
 
@@ -41,13 +42,12 @@ class LiveContainer(Container):
         with engine_errors():
             card = self._look()
         forms: dict[str, Any] = {"text/plain": card.text(), "text/html": card.still().html()}
-        if not _has_front_end():
+        if not has_front_end():
             return forms
         if self._card is None:
             self._card = LiveCard(self._engine, self.id, card)
         self._card.follow()
-        view, *metadata = _bundle(self._card.widget)
-        return {**view, **forms}, (metadata[0] if metadata else {})
+        return live_bundle(self._card.widget, forms)
 
     def start(self, **kwargs: Any) -> None:
         """Start the container again; see docker-py."""
@@ -60,18 +60,6 @@ class LiveContainer(Container):
         super().restart(**kwargs)
         if self._card is not None:
             self._card.follow()
-
-
-def _bundle(widget: Any) -> tuple[Any, ...]:
-    bundle = widget._repr_mimebundle_()
-    return bundle if isinstance(bundle, tuple) else (bundle,)
-
-
-def _has_front_end() -> bool:
-    """Whether this is a Jupyter kernel, whose front end may show widgets."""
-    from IPython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None
 
 
 def open_container(engine: Engine, container: str) -> LiveContainer:

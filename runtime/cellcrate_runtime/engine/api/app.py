@@ -51,6 +51,7 @@ _MODULES = (
     "top",
     "trace",
     "image_push",
+    "image_layers",
     "image_transfer",
     "registries",
     "unserved",
