@@ -22,7 +22,7 @@ from images.handmade import Entry
 from images.registries import Registry
 from images.sent import Sender
 
-pytestmark = pytest.mark.benchmark
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
 
 ROUNDS = 3
 LAYERS = 6

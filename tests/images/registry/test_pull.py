@@ -8,12 +8,17 @@ import pytest
 
 from cellcrate_runtime.images import ImageNotFoundError, ImageStore
 from cellcrate_runtime.images.references import parse
+from cellcrate_runtime.images.registry.connection import connect
+from cellcrate_runtime.images.registry.credentials import ANONYMOUS
 from cellcrate_runtime.images.registry.errors import NotInRegistryError, RegistryError
 from cellcrate_runtime.images.registry.platforms import parse_platform
 from cellcrate_runtime.images.registry.progress import Step
 from cellcrate_runtime.images.registry.pull import Puller, pull
+from cellcrate_runtime.images.registry.repository import Repository
 from cellcrate_runtime.images.registry.settings import RegistrySettings
+from cellcrate_runtime.images.registry.transport import Transport
 from images.handmade import Entry, folder
+from images.misbehaving import Handmade, Misbehaving, Request, says
 from images.registries import Registry
 from images.sent import DOCKER, OCI, Kind, Sender, random_entries
 
@@ -254,3 +259,52 @@ def test_an_artifact_is_no_image(
     sender.manifest(repository, "1", document, OCI.manifest)
     with pytest.raises(RegistryError, match=r"no image to run: it holds application/vnd\.example"):
         pull(store, parse(registry.name(f"{repository}:1")), settings)
+
+
+def test_a_manifest_is_deleted_by_its_digest(
+    registry: Registry, sender: Sender, settings: RegistrySettings, repository: str
+) -> None:
+    sent = sender.image(repository, "1", [Entry("x")])
+    transport = Transport(settings)
+    there = Repository(connect(registry.address, transport, ANONYMOUS), repository)
+    assert there.manifest("1").digest == there.manifest(sent.digest).digest == sent.digest
+    there.delete_manifest(sent.digest)
+    for reference in ("1", sent.digest):
+        with pytest.raises(NotInRegistryError, match="manifest unknown"):
+            there.manifest(reference)
+    with pytest.raises(NotInRegistryError):
+        there.delete_manifest(sent.digest)
+    transport.close()
+
+
+def test_tags_come_in_pages(settings: RegistrySettings) -> None:
+    with Misbehaving(Handmade.of()).running() as registry:
+        tags, more = "/v2/x/tags/list", '</v2/x/tags/more?last=1>; rel="next"'
+        registry.then(tags, says(200, b'{"tags":["1"]}', Link=more))
+        registry.then("/v2/x/tags/more", says(200, b'{"tags":["2"]}'))
+        transport = Transport(settings)
+        there = Repository(connect(registry.address, transport, ANONYMOUS), "x")
+        assert list(there.tags()) == ["1", "2"]
+        elsewhere = "<http://192.0.2.1/v2/x/tags/list>; rel=next"
+        registry.then(tags, says(200, b'{"tags":null}', Link=elsewhere))
+        with pytest.raises(RegistryError, match="at another host"):
+            list(there.tags())
+        transport.close()
+
+
+def test_connections_are_used_again(settings: RegistrySettings) -> None:
+    with Misbehaving(Handmade.of()).running() as registry:
+        ports = set()
+
+        def note(request: Request, _: bytes) -> None:
+            ports.add(request.client_address[1])
+            request.reply(404, b'{"errors":[{"code":"NAME_UNKNOWN"}]}')
+
+        registry.then("/v2/x/tags/list", *[note] * 3)
+        transport = Transport(settings)
+        there = Repository(connect(registry.address, transport, ANONYMOUS), "x")
+        for _ in range(3):
+            with pytest.raises(NotInRegistryError):
+                list(there.tags())
+        transport.close()
+        assert len(ports) == 1

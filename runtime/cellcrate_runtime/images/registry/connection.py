@@ -18,7 +18,8 @@ from cellcrate_runtime.images.registry.errors import (
     RegistryError,
     RegistryUnreachableError,
 )
-from cellcrate_runtime.images.registry.transport import Body, NotTLSError, Response, Transport
+from cellcrate_runtime.images.registry.failures import NotTLSError
+from cellcrate_runtime.images.registry.transport import Body, Response, Transport
 
 __all__ = ["Connection", "connect", "connections"]
 

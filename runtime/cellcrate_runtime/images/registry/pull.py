@@ -7,25 +7,22 @@ configuration.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
-from cellcrate_runtime.images.documents import Descriptor, ImageConfig, Platform, decode
+from cellcrate_runtime.images.documents import ImageConfig, Platform, decode
 from cellcrate_runtime.images.errors import ImageNotFoundError
 from cellcrate_runtime.images.image import Image
 from cellcrate_runtime.images.references import Reference
 from cellcrate_runtime.images.registry.credentials import ANONYMOUS, Credential
-from cellcrate_runtime.images.registry.downloads import Downloads, Wanted
+from cellcrate_runtime.images.registry.downloads import Downloads
 from cellcrate_runtime.images.registry.errors import RegistryError
 from cellcrate_runtime.images.registry.progress import (
     Cancellation,
-    Meter,
     Report,
     Step,
     silent,
 )
+from cellcrate_runtime.images.registry.pulled_layers import Layer, Layers
 from cellcrate_runtime.images.registry.resolving import (
     Resolved,
     fetch_config,
@@ -165,8 +162,8 @@ class Puller:
         diff_ids = decode(ImageConfig, config).rootfs.diff_ids
         pairs = zip(resolved.manifest.layers, diff_ids, strict=True)
         # The same layer may be there twice; an empty one often is.
-        layers = {(pair[0].digest, pair[1]): _Layer(*pair) for pair in pairs}
-        _Layers(self._store, self._downloads, resolved, report, self._cancellation).fetch(
+        layers = {(pair[0].digest, pair[1]): Layer(*pair) for pair in pairs}
+        Layers(self._store, self._downloads, resolved, report, self._cancellation).fetch(
             list(layers.values()), self._settings.downloads
         )
         self._store.blobs.add(config)
@@ -197,105 +194,3 @@ class Puller:
         return all(map(self._store.blobs.has, blobs)) and all(
             map(self._store.layers.has, image.diff_ids)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A layer: the blob that it comes as, and the digest of the archive in it."""
-
-    descriptor: Descriptor
-    diff_id: str
-
-    @property
-    def digest(self) -> str:
-        return self.descriptor.digest
-
-    @property
-    def size(self) -> int:
-        return self.descriptor.size
-
-
-class _Layers:
-    """The layers of one image, on their way."""
-
-    def __init__(
-        self,
-        store: ImageStore,
-        downloads: Downloads,
-        resolved: Resolved,
-        report: Report,
-        cancellation: Cancellation,
-    ) -> None:
-        self._store = store
-        self._downloads = downloads
-        self._sources = resolved.sources
-        self._report = report
-        self._cancellation = cancellation
-
-    def fetch(self, layers: Sequence[_Layer], at_once: int) -> None:
-        """Download and unpack layers; return when all are there.
-
-        Layers are unpacked by one thread, because that is what processor and disk are busy with
-        while the others wait for the network.
-
-        Raises:
-            The first failure, after which the others stop.
-        """
-        missing = []
-        for layer in layers:
-            if self._has(layer):
-                self._say("Already exists", layer)
-            else:
-                self._say("Pulling fs layer", layer)
-                missing.append(layer)
-        for layer in missing[at_once:]:
-            self._say("Waiting", layer)
-        with self._workers(at_once) as (loading, unpacking):
-            loads = {loading.submit(self._load, layer): layer for layer in missing}
-            pending: set[Future[None]] = set(loads)
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                    if future in loads:
-                        pending.add(unpacking.submit(self._unpack, loads[future]))
-
-    @contextlib.contextmanager
-    def _workers(self, at_once: int) -> Iterator[tuple[ThreadPoolExecutor, ThreadPoolExecutor]]:
-        """Threads that stop when one of them fails, or whoever waits for them is interrupted."""
-        loading = ThreadPoolExecutor(at_once, "pull")
-        unpacking = ThreadPoolExecutor(1, "unpack")
-        try:
-            yield loading, unpacking
-        except BaseException:
-            self._cancellation.cancel()
-            raise
-        finally:
-            for workers in (loading, unpacking):
-                workers.shutdown(wait=True, cancel_futures=True)
-
-    def _has(self, layer: _Layer) -> bool:
-        # A layer that was unpacked from another blob, compressed in another way, does not do:
-        # who saves or pushes the image needs this one.
-        return self._store.layers.has(layer.diff_id) and self._store.blobs.has(layer.digest)
-
-    def _load(self, layer: _Layer) -> None:
-        meter = Meter(self._report, "Downloading", _short(layer.digest), layer.size)
-        wanted = Wanted(layer.digest, layer.size)
-        if not self._store.blobs.has(layer.digest):
-            self._downloads.fetch(self._sources, wanted, meter, self._cancellation)
-        self._say("Verifying Checksum", layer)
-        self._say("Download complete", layer)
-
-    def _unpack(self, layer: _Layer) -> None:
-        self._cancellation.check()
-        self._say("Extracting", layer)
-        self._store.ensure_layer(layer.descriptor, layer.diff_id)
-        self._say("Pull complete", layer)
-
-    def _say(self, status: str, layer: _Layer) -> None:
-        self._report(Step(status, _short(layer.digest)))
-
-
-def _short(digest: str) -> str:
-    return digest.removeprefix("sha256:")[:_SHORT]

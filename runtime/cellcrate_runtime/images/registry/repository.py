@@ -19,7 +19,7 @@ from cellcrate_runtime.images.errors import CorruptContentError
 from cellcrate_runtime.images.references import is_digest
 from cellcrate_runtime.images.registry.auth import pull_scope, push_scope
 from cellcrate_runtime.images.registry.connection import Connection
-from cellcrate_runtime.images.registry.errors import NotInRegistryError, RegistryError
+from cellcrate_runtime.images.registry.errors import RegistryError
 from cellcrate_runtime.images.registry.transport import Response
 
 __all__ = ["LARGEST_DOCUMENT", "Fetched", "Repository"]
@@ -85,17 +85,6 @@ class Repository:
                     f"digest is {digest}, where it should be {expected}. It was not used."
                 )
         return Fetched(content, _media_type(response, content), digest)
-
-    def manifest_digest(self, reference: str) -> str | None:
-        """Ask for a manifest's digest alone (end-3); None where there is no such manifest."""
-        try:
-            with self.connection.request(
-                "HEAD", f"{self.base}/manifests/{reference}", self.pulling, headers=_accepting()
-            ) as response:
-                digest = response.headers.get("Docker-Content-Digest", "")
-        except NotInRegistryError:
-            return None
-        return digest if is_digest(digest) else self.manifest(reference).digest
 
     def put_manifest(self, reference: str, media_type: str, content: bytes) -> None:
         """Store a manifest under a tag, or under its digest (end-7).

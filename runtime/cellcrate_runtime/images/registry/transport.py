@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import ssl
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,7 @@ from cellcrate_runtime.images.registry.errors import (
     RegistryError,
     RegistryUnreachableError,
 )
+from cellcrate_runtime.images.registry.failures import NotTLSError, may_pass, unreachable
 from cellcrate_runtime.images.registry.progress import Cancellation
 from cellcrate_runtime.images.registry.retrying import (
     LONGEST_PAUSE,
@@ -36,23 +36,18 @@ from cellcrate_runtime.images.registry.settings import RegistrySettings
 from cellcrate_runtime.images.registry.tls import tls_context
 from cellcrate_runtime.version import own_version
 
-__all__ = ["Body", "NotTLSError", "Response", "Transport"]
+__all__ = ["Body", "Response", "Transport"]
 
 Body = Callable[[], Readable]
 """Opens what is to be sent, anew for each attempt."""
 
 PIECE = 1 << 20
+_WORTH_READING = 16 << 10  # bytes
 _MOST_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_PATIENCE = 15.0  # seconds
 _CONNECTIONS = 8  # kept open to one host
-# What OpenSSL says of an answer that is no TLS; "HTTP_REQUEST" of one that it knows.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL")
 _log = logging.getLogger("cellcrate.registry")
-
-
-class NotTLSError(RegistryUnreachableError):
-    """Somebody answers there, but not by TLS."""
 
 
 class Response:
@@ -82,7 +77,7 @@ class Response:
                 yield piece
         except (exceptions.HTTPError, OSError, ValueError) as error:
             # A ValueError is a read of what a cancellation has closed meanwhile.
-            raise _unreachable(self.host, error) from error
+            raise unreachable(self.host, error) from error
 
     def document(self, limit: int) -> bytes:
         """Read a body that has to be small.
@@ -102,7 +97,10 @@ class Response:
         return bytes(content)
 
     def close(self) -> None:
-        """Give the connection back, or up if there is more to come on it."""
+        """Give the connection back, or up if there is much to come on it."""
+        length = self.headers.get("Content-Length", "0" if self.status == 204 else "")
+        if length.isdecimal() and int(length) <= _WORTH_READING:
+            self._raw.drain_conn()  # an error that nobody reads; a new connection costs more
         self._forget(self._raw)
         # What was read to its end has given its connection back already.
         self._raw.close()
@@ -162,7 +160,7 @@ class Transport:
                 answer = self._follow(method, url, dict(headers or {}), authorization, body)
             except RegistryUnreachableError as error:
                 self.cancellation.check()
-                if attempt == tries or isinstance(error, NotTLSError) or not _may_pass(error):
+                if attempt == tries or isinstance(error, NotTLSError) or not may_pass(error):
                     raise
                 _log.info("%s; trying again in %.1f s", error, pause)
             else:
@@ -243,7 +241,7 @@ class Transport:
                 assert_same_host=False,
             )
         except (exceptions.HTTPError, OSError) as error:
-            raise _unreachable(_host(url), error) from error
+            raise unreachable(_host(url), error) from error
         with self._guard:
             self._open.add(raw)
         return Response(raw, url, self._forget)
@@ -303,53 +301,3 @@ def _proxy_for(url: str) -> str | None:
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None
     return urllib.request.getproxies().get(parts.scheme)
-
-
-def _may_pass(error: RegistryUnreachableError) -> bool:
-    """Whether it may go better the next time; a bad certificate or a refused connection will not.
-
-    What broke after a connection stood may.
-    """
-    cause = error.__cause__
-    return isinstance(
-        cause,
-        exceptions.ProtocolError | exceptions.ReadTimeoutError | exceptions.IncompleteRead,
-    ) or (isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError))
-
-
-def _unreachable(host: str, error: Exception) -> RegistryUnreachableError:
-    """Say what went wrong with a connection, without the address, which may hold secrets."""
-    text = str(error)
-    if isinstance(error, exceptions.SSLError | ssl.SSLError):
-        if any(word in text for word in _NO_TLS):
-            return NotTLSError(
-                f"http: server gave HTTP response to HTTPS client: {host} does not speak TLS. If "
-                f'that is meant, add "{host}" to insecure-registries in daemon.json.'
-            )
-        if "CERTIFICATE_VERIFY_FAILED" in text:
-            return RegistryUnreachableError(
-                f"x509: the certificate of {host} is not to be trusted ({_reason(text)}). If its "
-                f"authority is yours, put that as a file ca.crt into certs.d/{host}/ of the data "
-                "folder or of /etc/docker."
-            )
-        return RegistryUnreachableError(f"TLS with {host} failed: {_reason(text)}")
-    if isinstance(error, exceptions.NameResolutionError):
-        return RegistryUnreachableError(f"lookup {host}: no such host, or no network")
-    if isinstance(error, exceptions.NewConnectionError):  # a kind of the next one
-        return RegistryUnreachableError(f"{host} cannot be reached: {_reason(text)}")
-    if isinstance(error, exceptions.ConnectTimeoutError):
-        return RegistryUnreachableError(f"{host} does not answer: connecting took too long")
-    if isinstance(error, exceptions.ReadTimeoutError):
-        return RegistryUnreachableError(f"{host} has stopped sending")
-    if isinstance(error, exceptions.ProxyError):
-        return RegistryUnreachableError(f"{host} cannot be reached through the proxy")
-    return RegistryUnreachableError(f"the connection to {host} broke ({type(error).__name__})")
-
-
-def _reason(text: str) -> str:
-    """What the system said, at the end of what its callers wrapped it into."""
-    for mark in ("certificate verify failed: ", "Errno"):
-        if mark in text:
-            tail = text.partition(mark)[2]
-            return tail.partition("] ")[2] or tail.partition(" (_ssl")[0]
-    return text.rpartition(": ")[2]
