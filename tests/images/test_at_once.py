@@ -28,7 +28,7 @@ def test_layers_are_unpacked_together(
     store: ImageStore, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = threading.Barrier(2)
-    monkeypatch.setattr(layer_content, "cpu_count", lambda: 2)
+    monkeypatch.setattr(layer_content, "_at_once", lambda: 2)
 
     def unpack(archive: Readable, folder: Path) -> LayerInfo:
         together.wait(PATIENCE)
