@@ -15,6 +15,7 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 
 from cellcrate_runtime.engine.errors import BadRequestError
+from cellcrate_runtime.images.dockerfile.durations import nanoseconds
 
 __all__ = [
     "SECOND",
@@ -29,16 +30,6 @@ __all__ = [
 
 SECOND = 1_000_000_000
 
-_UNITS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "ms": 1_000_000,
-    "s": SECOND,
-    "m": 60 * SECOND,
-    "h": 3600 * SECOND,
-}
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 _UNIX = re.compile(r"(-?\d+)(?:\.(\d{1,9}))?")
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)"
@@ -120,16 +111,12 @@ def parse_duration(text: str) -> int:
     Raises:
         InvalidTimeError: The text is no length of time, or has a number without a unit.
     """
-    sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
-    if rest == "0":
-        return 0
-    total, position = 0.0, 0
-    while part := _DURATION_PART.match(rest, position):
-        total += float(part[1]) * _UNITS[part[2]]
-        position = part.end()
-    if position == 0 or position != len(rest):
-        raise InvalidTimeError(f"{text!r} is not a length of time such as 300ms, 10s or 1h30m")
-    return sign * round(total)
+    try:
+        return nanoseconds(text)
+    except ValueError:
+        raise InvalidTimeError(
+            f"{text!r} is not a length of time such as 300ms, 10s or 1h30m"
+        ) from None
 
 
 def format_rfc3339(moment: int) -> str:
