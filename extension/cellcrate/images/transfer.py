@@ -122,7 +122,10 @@ def _pull_advice(image: str, failure: str, *, embedded: bool) -> str:
             + "."
         )
     if embedded:
-        return f"%%container without an image uses {BASE_IMAGE}, which needs no network."
+        return (
+            "Look at the name, and at the way to the registry. %%container without an image uses "
+            f"{BASE_IMAGE}, which needs no network."
+        )
     if split_reference(image)[0] == BASE_IMAGE:
         return (
             "It belongs to Cellcrate's own engine. Name an image of this engine after %%container, "
