@@ -65,6 +65,10 @@ def test_quietly(build: Build) -> None:
     assert [document["stream"].startswith("sha256:") for document in built.documents] == [True]
 
 
+def test_the_base_image_has_no_newer_one(build: Build) -> None:
+    assert not build("FROM cellcrate/base\n", pull=True).error
+
+
 def test_names_and_labels(engine: RunningEngine, build: Build) -> None:
     built = build(f"FROM {TOOLS}\nLABEL a=file b=kept\n", tag="named:2", labels={"a": "given"})
     image = engine.client.images.get("named:2")

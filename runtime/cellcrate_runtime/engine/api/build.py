@@ -164,8 +164,6 @@ class Build(Handler):
             cache_from=self._json("cachefrom", list[str]) or [],
             pull=self.query_bool("pull"),
             quiet=self.query_bool("q"),
-            remove=self.query_bool("rm", default=True),
-            force_remove=self.query_bool("forcerm"),
             secrets=_secrets(self.request.headers.get(_SECRETS_HEADER, "")),
             host=self._host(),
             credentials=self._credentials(),

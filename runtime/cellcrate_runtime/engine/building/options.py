@@ -14,6 +14,9 @@ __all__ = ["BuildOptions"]
 class BuildOptions:
     """The parameters of ``POST /build``.
 
+    Not among them are ``rm`` and ``forcerm``: the containers of steps are always removed, since no
+    image of ours is made from what is left of them.
+
     Attributes:
         dockerfile: The Dockerfile's path in the context.
         tags: The names of the image, canonical.
@@ -25,8 +28,6 @@ class BuildOptions:
         cache_from: Images whose steps count as done.
         pull: Ask registries for newer base images.
         quiet: Say nothing but the image's id.
-        remove: Remove the containers of steps that went well.
-        force_remove: Remove the container of a step that failed, too.
         secrets: What ``RUN --mount=type=secret`` finds, by id.
         host: The limits and hosts of the containers of RUN.
         credentials: Who the client is to registries, by their domains; never logged.
@@ -42,8 +43,6 @@ class BuildOptions:
     cache_from: list[str] = field(default_factory=list)
     pull: bool = False
     quiet: bool = False
-    remove: bool = True
-    force_remove: bool = False
     secrets: dict[str, bytes] = field(default_factory=dict, repr=False)
     host: HostConfig = field(default_factory=HostConfig)
     credentials: dict[str, Credential] = field(default_factory=dict, repr=False)

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cellcrate_runtime.images.subordinate import remove_tree
 from cellcrate_runtime.paths import Paths
 
 __all__ = ["Workspace", "builds_folder", "caches_folder", "remove_leftovers", "workspace"]
@@ -62,29 +63,18 @@ def workspace(paths: Paths) -> Iterator[Workspace]:
         yield Workspace(folder, hidden)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
-        _remove(folder)
+        remove_tree(folder)
 
 
 def remove_leftovers(paths: Paths) -> None:
     """Remove the folders of builds whose engine was killed. Only one engine runs for a home."""
     with contextlib.suppress(FileNotFoundError):
         for folder in builds_folder(paths).iterdir():
-            _remove(folder)
+            remove_tree(folder)
     prefix = _secrets_prefix(paths)
     for folder in _secrets_place(paths).iterdir():
         if folder.name.startswith(prefix):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, also where a context has folders that nobody may write in."""
-
-    def allow(_: object, path: str, __: object) -> None:
-        with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), 0o700)
-            os.unlink(path)
-
-    shutil.rmtree(folder, onerror=allow)
 
 
 def _secrets_place(paths: Paths) -> Path:
