@@ -150,7 +150,10 @@ class ImageStore:
         """
         # A collector that has counted what is needed does not see this any more: wait for its end.
         with locked(self.content_lock, shared=True):
-            self.holds.take(container_id, self.get(image.id))
+            # What a build has got so far is no image yet, but its layers are there.
+            if not all(map(self.layers.has, image.diff_ids)):
+                self.get(image.id)
+            self.holds.take(container_id, image)
 
     def held_dirs(self, container_id: str, ids: IDRange | None = None) -> list[Path]:
         """The folders of a container's layers, topmost first, also if its image was removed.
