@@ -9,7 +9,7 @@ import ssl
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -82,6 +82,7 @@ class _State:
     uploads: dict[str, bytearray] = field(default_factory=dict)
     manifests: dict[str, bytes] = field(default_factory=dict)
     requests: list[Noted] = field(default_factory=list)
+    connections: list[socket.socket] = field(default_factory=list)
     sent: int = 0
     answers: dict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
 
@@ -224,9 +225,22 @@ class Request(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+    """Ends with all its threads, whoever keeps connections to it open."""
+
+    daemon_threads = False
     state: _State
     ending: threading.Event
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.state.connections.append(request)
+        super().process_request(request, client_address)
+
+    def hang_up(self) -> None:
+        """Let every thread come to its end."""
+        self.ending.set()
+        for connection in self.state.connections:
+            with suppress(OSError):  # closed already
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that hang up: that is what some tests have them do."""
@@ -264,9 +278,9 @@ class Misbehaving:
         try:
             yield self
         finally:
-            self._server.ending.set()
             self._server.shutdown()
             self._thread.join()
+            self._server.hang_up()
             self._server.server_close()
 
 

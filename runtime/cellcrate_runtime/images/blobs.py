@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cellcrate_runtime.images.digests import HashingReader, HashingWriter, Readable, hex_of
@@ -95,10 +95,23 @@ class BlobStore:
     def adopt(self, file: Path, digest: str) -> None:
         """Let a file, whose digest the caller has checked, be a blob, as a second name of it.
 
-        It lies on the same file system, is on the disk, and is never written to again.
+        It lies on the same file system, and is not written to any more. It need not be on the disk
+        yet: see :meth:`flush`.
         """
         with contextlib.suppress(FileExistsError):  # somebody else's of this digest is as good
             os.link(file, self.path(digest), follow_symlinks=False)
+
+    def flush(self, digests: Iterable[str]) -> None:
+        """Have blobs on the disk when this returns.
+
+        Raises:
+            FileNotFoundError: One is not in the store.
+            StoreFullError: The disk says only now that there is no room.
+        """
+        with room_needed(self.folder):
+            for digest in digests:
+                with self.path(digest).open("rb") as file:
+                    os.fsync(file.fileno())
         sync_folder(self.folder)
 
     @contextlib.contextmanager

@@ -9,19 +9,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cellcrate_runtime.images import (
     CorruptContentError,
+    Image,
     ImageError,
     ImageStore,
     InvalidArchiveError,
     UnsafeArchiveError,
 )
 from cellcrate_runtime.images.references import Reference, parse
+from cellcrate_runtime.images.registry.credentials import ANONYMOUS, Credential
 from cellcrate_runtime.images.registry.downloads import Downloads
 from cellcrate_runtime.images.registry.errors import (
     RegistryBusyError,
@@ -52,22 +55,45 @@ def registry(image: Handmade) -> Iterator[Misbehaving]:
         yield registry
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One image in a registry that misbehaves, and a store for it."""
+
+    registry: Misbehaving
+    image: Handmade
+    name: Reference
+    store: ImageStore
+    settings: RegistrySettings
+
+    def pull(
+        self,
+        credential: Credential = ANONYMOUS,
+        cancellation: Cancellation | None = None,
+        **changed: Any,
+    ) -> Image:
+        """Pull it, perhaps with other settings."""
+        settings = replace(self.settings, **changed)
+        return pull(self.store, self.name, settings, credential, cancellation=cancellation)
+
+    def has_nothing(self) -> bool:
+        """Whether the store has no image, and no part of one."""
+        folders = ("blobs/sha256", "layers", "downloads")
+        left = [name for folder in folders for name in os.listdir(self.store.root / folder)]
+        return not left and not self.store.images()
+
+    def is_whole(self) -> bool:
+        """Whether the image is in the store as it should be."""
+        found = self.store.get(self.name.canonical)
+        [layer] = self.store.lower_dirs(found)
+        size = (layer / "file").stat().st_size
+        return (found.id, size) == (digest(self.image.config), LAYER)
+
+
 @pytest.fixture
-def name(registry: Misbehaving) -> Reference:
-    return parse(f"{registry.address}/x:1")
-
-
-def nothing_in(store: ImageStore) -> bool:
-    """Whether a store has no image, and no part of one."""
-    folders = ("blobs/sha256", "layers", "downloads")
-    return not store.images() and not any(os.listdir(store.root / folder) for folder in folders)
-
-
-def is_whole(store: ImageStore, name: Reference, image: Handmade) -> bool:
-    """Whether an image is in a store as it should be."""
-    found = store.get(name.canonical)
-    [layer] = store.lower_dirs(found)
-    return found.id == digest(image.config) and (layer / "file").stat().st_size == LAYER
+def trial(
+    registry: Misbehaving, image: Handmade, store: ImageStore, settings: RegistrySettings
+) -> Trial:
+    return Trial(registry, image, parse(f"{registry.address}/x:1"), store, settings)
 
 
 # -- what is tried again -----------------------------------------------------------------------
@@ -78,124 +104,76 @@ def blob_answers(*answers: Answer) -> tuple[Answer, ...]:
     return (says(200), *answers)
 
 
-def test_a_broken_connection_is_taken_up_where_it_broke(
-    registry: Misbehaving,
-    name: Reference,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-) -> None:
-    registry.then("blob", *blob_answers(breaks_after(100_000)))
-    pull(store, name, settings)
-    assert is_whole(store, name, image)
-    [_, first, second] = registry.requests("GET", "/blobs/")
+def test_a_broken_connection_is_taken_up_where_it_broke(trial: Trial) -> None:
+    trial.registry.then("blob", *blob_answers(breaks_after(100_000)))
+    trial.pull()
+    assert trial.is_whole()
+    [_, first, second] = trial.registry.requests("GET", "/blobs/")
     assert "range" not in first.headers
     assert second.headers["range"] == "bytes=100000-"
-    assert registry.state.sent == len(image.config) + len(image.layers[0])
+    assert trial.registry.state.sent == len(trial.image.config) + len(trial.image.layers[0])
 
 
-def test_a_registry_that_knows_no_ranges(
-    registry: Misbehaving,
-    name: Reference,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-) -> None:
-    registry.then("blob", *blob_answers(breaks_after(100_000)))
-    registry.then("range", says(200))
-    pull(store, name, settings)
-    assert is_whole(store, name, image)
+def test_a_registry_that_knows_no_ranges(trial: Trial) -> None:
+    trial.registry.then("blob", *blob_answers(breaks_after(100_000)))
+    trial.registry.then("range", says(200))
+    trial.pull()
+    assert trial.is_whole()
 
 
-def test_a_range_that_is_refused(
-    registry: Misbehaving,
-    name: Reference,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-) -> None:
-    registry.then("blob", *blob_answers(breaks_after(100_000)))
-    registry.then("range", says(416, b""))
-    pull(store, name, settings)
-    assert is_whole(store, name, image)
+def test_a_range_that_is_refused(trial: Trial) -> None:
+    trial.registry.then("blob", *blob_answers(breaks_after(100_000)))
+    trial.registry.then("range", says(416, b""))
+    trial.pull()
+    assert trial.is_whole()
 
 
-def test_a_range_that_begins_elsewhere(
-    registry: Misbehaving,
-    name: Reference,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-) -> None:
-    layer = image.layers[0]
-    registry.then("blob", *blob_answers(breaks_after(100_000)))
+def test_a_range_that_begins_elsewhere(trial: Trial) -> None:
+    layer = trial.image.layers[0]
+    trial.registry.then("blob", *blob_answers(breaks_after(100_000)))
     elsewhere = {"Content_Range": f"bytes 0-{len(layer) - 1}/{len(layer)}"}
-    registry.then("range", says(206, layer, **elsewhere))
-    pull(store, name, settings)
-    assert is_whole(store, name, image)
+    trial.registry.then("range", says(206, layer, **elsewhere))
+    trial.pull()
+    assert trial.is_whole()
 
 
 @pytest.mark.parametrize("kind", ["manifest", "blob", "/v2/"])
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_passes_is_waited_for(
-    registry: Misbehaving,
-    name: Reference,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-    kind: str,
-    status: int,
-) -> None:
-    registry.then(kind, says(status, b"", Retry_After="0"), says(status, b""))
-    pull(store, name, settings)
-    assert is_whole(store, name, image)
+def test_what_passes_is_waited_for(trial: Trial, kind: str, status: int) -> None:
+    trial.registry.then(kind, says(status, b"", Retry_After="0"), says(status, b""))
+    trial.pull()
+    assert trial.is_whole()
 
 
-def test_what_does_not_pass_is_given_up(
-    registry: Misbehaving, name: Reference, store: ImageStore, settings: RegistrySettings
-) -> None:
+def test_what_does_not_pass_is_given_up(trial: Trial) -> None:
     body = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"slow\\u001b[31m down"}]}'
-    registry.then("manifest", *[says(429, body)] * settings.attempts)
+    trial.registry.then("manifest", *[says(429, body)] * trial.settings.attempts)
     with pytest.raises(RegistryBusyError, match=r"^toomanyrequests: slow \[31m down$"):
-        pull(store, name, settings)
-    assert len(registry.requests("GET", "/manifests/")) == settings.attempts
+        trial.pull()
+    assert len(trial.registry.requests("GET", "/manifests/")) == trial.settings.attempts
 
 
-def test_nobody_waits_for_an_hour(
-    registry: Misbehaving, name: Reference, store: ImageStore, settings: RegistrySettings
-) -> None:
-    registry.then("manifest", says(429, b"", Retry_After="3600"))
+def test_nobody_waits_for_an_hour(trial: Trial) -> None:
+    trial.registry.then("manifest", says(429, b"", Retry_After="3600"))
     with pytest.raises(RegistryBusyError, match="come back in 3600 seconds"):
-        pull(store, name, settings)
+        trial.pull()
 
 
-def test_a_registry_that_stalls_is_left_and_taken_up(
-    registry: Misbehaving,
-    name: Reference,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-) -> None:
-    registry.then("blob", *blob_answers(stalls_after(100_000)))
-    pull(store, name, replace(settings, patience=0.5))
-    assert is_whole(store, name, image)
-    assert registry.requests("GET", "/blobs/")[-1].headers["range"] == "bytes=100000-"
+def test_a_registry_that_stalls_is_left_and_taken_up(trial: Trial) -> None:
+    trial.registry.then("blob", *blob_answers(stalls_after(100_000)))
+    trial.pull(patience=0.5)
+    assert trial.is_whole()
+    assert trial.registry.requests("GET", "/blobs/")[-1].headers["range"] == "bytes=100000-"
 
 
-def test_a_registry_that_only_stalls(
-    registry: Misbehaving, name: Reference, store: ImageStore, settings: RegistrySettings
-) -> None:
-    registry.then("manifest", *[stalls_after(0)] * 2)
+def test_a_registry_that_only_stalls(trial: Trial) -> None:
+    trial.registry.then("manifest", *[stalls_after(0)] * 2)
     with pytest.raises(RegistryUnreachableError, match="has stopped sending"):
-        pull(store, name, replace(settings, patience=0.2, attempts=2))
-    assert nothing_in(store)
+        trial.pull(patience=0.2, attempts=2)
+    assert trial.has_nothing()
 
 
 # -- what is refused ---------------------------------------------------------------------------
-
-
-def of_other_content(image: Handmade) -> bytes:
-    return bytes(len(image.layers[0]))
 
 
 @pytest.mark.parametrize(
@@ -209,57 +187,54 @@ def of_other_content(image: Handmade) -> bytes:
     ids=["announces more", "sends more", "announces less", "other content"],
 )
 def test_content_that_is_not_what_the_manifest_says(
-    registry: Misbehaving,
-    name: Reference,
-    store: ImageStore,
-    settings: RegistrySettings,
-    answer: Answer,
-    message: str,
+    trial: Trial, answer: Answer, message: str
 ) -> None:
-    registry.then("blob", *blob_answers(answer))
+    trial.registry.then("blob", *blob_answers(answer))
     with pytest.raises(CorruptContentError, match=message):
-        pull(store, name, settings)
-    assert nothing_in(store)
+        trial.pull()
+    assert trial.has_nothing()
 
 
-def test_a_download_that_was_damaged_on_the_disk_is_begun_anew(
-    registry: Misbehaving,
-    name: Reference,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-) -> None:
-    part = Downloads(store.root, store.blobs).folder / digest(image.layers[0])[7:]
+def test_a_download_that_was_damaged_on_the_disk_is_begun_anew(trial: Trial) -> None:
+    part = Downloads(trial.store.root, trial.store.blobs).folder / digest(trial.image.layers[0])[7:]
     part.write_bytes(b"damaged")
-    pull(store, name, settings)
-    assert is_whole(store, name, image)
+    trial.pull()
+    assert trial.is_whole()
 
 
-def test_a_body_that_ends_too_soon_every_time(
-    registry: Misbehaving, name: Reference, store: ImageStore, settings: RegistrySettings
-) -> None:
+def test_a_blob_that_a_crash_has_damaged_is_got_anew(trial: Trial) -> None:
+    downloads = Downloads(trial.store.root, trial.store.blobs)
+    wanted = digest(trial.image.layers[0])
+    part = downloads.folder / wanted[7:]
+    part.write_bytes(bytes(len(trial.image.layers[0])))
+    trial.store.blobs.adopt(part, wanted)
+    assert trial.store.blobs.has(wanted)
+    assert not downloads.is_done(wanted)
+    trial.pull()
+    assert trial.is_whole()
+    assert downloads.is_done(wanted)
+
+
+def test_a_body_that_ends_too_soon_every_time(trial: Trial) -> None:
     short = says(200, b"", length=-1)
-    registry.then("blob", *blob_answers(*[short] * settings.attempts))
+    trial.registry.then("blob", *blob_answers(*[short] * trial.settings.attempts))
     with pytest.raises(RegistryUnreachableError, match="has sent 0 of"):
-        pull(store, name, settings)
+        trial.pull()
 
 
-def test_a_manifest_of_another_digest_than_its_header_says(
-    registry: Misbehaving, name: Reference, store: ImageStore, settings: RegistrySettings
-) -> None:
-    registry.then("manifest", says(200, None, Docker_Content_Digest=digest(b"another")))
+def test_a_manifest_of_another_digest_than_its_header_says(trial: Trial) -> None:
+    trial.registry.then("manifest", says(200, None, Docker_Content_Digest=digest(b"another")))
     with pytest.raises(CorruptContentError, match="was not used"):
-        pull(store, name, settings)
-    assert nothing_in(store)
+        trial.pull()
+    assert trial.has_nothing()
 
 
-def test_a_manifest_of_another_digest_than_was_asked_for(
-    registry: Misbehaving, store: ImageStore, settings: RegistrySettings
-) -> None:
+def test_a_manifest_of_another_digest_than_was_asked_for(trial: Trial) -> None:
     wanted = digest(b"another")
+    pinned = replace(trial, name=replace(trial.name, tag=None, digest=wanted))
     with pytest.raises(CorruptContentError, match=wanted):
-        pull(store, parse(f"{registry.address}/x@{wanted}"), settings)
-    assert nothing_in(store)
+        pinned.pull()
+    assert trial.has_nothing()
 
 
 @pytest.mark.parametrize(
@@ -273,19 +248,13 @@ def test_a_manifest_of_another_digest_than_was_asked_for(
     ],
 )
 def test_documents_that_are_none(
-    registry: Misbehaving,
-    name: Reference,
-    store: ImageStore,
-    settings: RegistrySettings,
-    content: bytes,
-    error: type[Exception],
-    message: str,
+    trial: Trial, content: bytes, error: type[Exception], message: str
 ) -> None:
     kind = "application/vnd.oci.image.manifest.v1+json"
-    registry.then("manifest", says(200, content, Content_Type=kind))
+    trial.registry.then("manifest", says(200, content, Content_Type=kind))
     with pytest.raises(error, match=message):
-        pull(store, name, settings)
-    assert nothing_in(store)
+        trial.pull()
+    assert trial.has_nothing()
 
 
 @pytest.mark.parametrize(
@@ -312,71 +281,50 @@ def test_layers_that_cannot_be_unpacked_have_no_name(
 # -- where it leads ----------------------------------------------------------------------------
 
 
-def test_who_is_redirected_to_gets_no_password(
-    registry: Misbehaving,
-    name: Reference,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-) -> None:
-    from cellcrate_runtime.images.registry.credentials import Credential
-
-    with Misbehaving(image).running() as other:
-        wanted = digest(image.layers[0])
+def test_who_is_redirected_to_gets_no_password(trial: Trial) -> None:
+    with Misbehaving(trial.image).running() as other:
+        wanted = digest(trial.image.layers[0])
         target = f"http://{other.address}/v2/y/blobs/{wanted}?signature=secret"
-        registry.then("/v2/", says(401, b"", WWW_Authenticate='Basic realm="x"'))
-        registry.then("manifest", says(401, b"", WWW_Authenticate='Basic realm="x"'))
-        registry.then("blob", *blob_answers(says(307, b"", Location=target)))
-        pull(store, name, settings, Credential("me", "secret"))
+        trial.registry.then("/v2/", says(401, b"", WWW_Authenticate='Basic realm="x"'))
+        trial.registry.then("manifest", says(401, b"", WWW_Authenticate='Basic realm="x"'))
+        trial.registry.then("blob", *blob_answers(says(307, b"", Location=target)))
+        trial.pull(credential=Credential("me", "secret"))
         [redirected] = other.requests("GET", "/blobs/")
         assert "authorization" not in redirected.headers
-    assert registry.requests("GET", wanted)[0].headers["authorization"].startswith("Basic ")
-    assert is_whole(store, name, image)
+    assert trial.registry.requests("GET", wanted)[0].headers["authorization"].startswith("Basic ")
+    assert trial.is_whole()
 
 
 @pytest.mark.parametrize(
     "target", ["http://192.0.2.1/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "https:///x"]
 )
-def test_redirects_that_are_not_followed(
-    registry: Misbehaving,
-    name: Reference,
-    store: ImageStore,
-    settings: RegistrySettings,
-    target: str,
-) -> None:
-    registry.then("blob", *blob_answers(says(307, b"", Location=target)))
+def test_redirects_that_are_not_followed(trial: Trial, target: str) -> None:
+    trial.registry.then("blob", *blob_answers(says(307, b"", Location=target)))
     with pytest.raises(RegistryUnreachableError, match="not followed"):
-        pull(store, name, replace(settings, attempts=1))
+        trial.pull(attempts=1)
 
 
 def test_a_redirect_gives_up_no_tls(
-    registry: Misbehaving,
-    image: Handmade,
-    store: ImageStore,
-    settings: RegistrySettings,
-    certificates: Certificates,
-    tmp_path: Path,
+    trial: Trial, certificates: Certificates, tmp_path: Path
 ) -> None:
-    with Misbehaving(image, certificates).running() as safe:
+    plain = trial.registry
+    with Misbehaving(trial.image, certificates).running() as safe:
         folder = tmp_path / "certs.d" / safe.address
         folder.mkdir(parents=True)
         (folder / "ca.crt").write_bytes(certificates.authority.read_bytes())
-        trusting = replace(settings, certificates=(tmp_path / "certs.d",))
-        name = parse(f"{safe.address}/x:1")
-        pull(store, name, trusting)
-        assert is_whole(store, name, image)
-        safe.then("manifest", says(307, b"", Location=f"http://{registry.address}/v2/x/y"))
+        trusting = replace(trial, name=parse(f"{safe.address}/x:1"))
+        trusting.pull(certificates=(tmp_path / "certs.d",))
+        assert trusting.is_whole()
+        safe.then("manifest", says(307, b"", Location=f"http://{plain.address}/v2/x/y"))
         with pytest.raises(RegistryUnreachableError, match="give up the safety of TLS"):
-            pull(store, name, trusting)
-    assert registry.state.requests == []
+            trusting.pull(certificates=(tmp_path / "certs.d",))
+    assert plain.state.requests == []
 
 
-def test_a_redirect_in_circles(
-    registry: Misbehaving, name: Reference, store: ImageStore, settings: RegistrySettings
-) -> None:
-    registry.then("manifest", *[says(307, b"", Location="/v2/x/manifests/1")] * 20)
+def test_a_redirect_in_circles(trial: Trial) -> None:
+    trial.registry.then("manifest", *[says(307, b"", Location="/v2/x/manifests/1")] * 20)
     with pytest.raises(RegistryUnreachableError, match="in circles"):
-        pull(store, name, settings)
+        trial.pull()
 
 
 # -- stopping, and going on --------------------------------------------------------------------
@@ -389,26 +337,24 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_a_cancelled_pull_stops_though_the_registry_stalls(
-    registry: Misbehaving, name: Reference, store: ImageStore, settings: RegistrySettings
-) -> None:
-    registry.then("blob", *blob_answers(stalls_after(100_000)))
+def test_a_cancelled_pull_stops_though_the_registry_stalls(trial: Trial) -> None:
+    trial.registry.then("blob", *blob_answers(stalls_after(100_000)))
     cancellation = Cancellation()
     raised: list[BaseException] = []
 
     def work() -> None:
         try:
-            pull(store, name, replace(settings, patience=600.0), cancellation=cancellation)
+            trial.pull(cancellation=cancellation, patience=600.0)
         except TransferCancelledError as error:
             raised.append(error)
 
     thread = threading.Thread(target=work)
     thread.start()
-    until(lambda: registry.state.sent >= 100_000)
+    until(lambda: trial.registry.state.sent >= 100_000)
     cancellation.cancel()
     thread.join(PATIENCE)
     assert len(raised) == 1
-    assert store.images() == []
+    assert trial.store.images() == []
 
 
 PULL = """

@@ -3,7 +3,9 @@
 What has arrived of a blob lies in ``downloads/<64 digits>``. Whoever goes on with it holds a lock
 on that file, so that two pulls that want the same layer download it once. A blob that is complete
 gets a second name among the store's blobs, and keeps the first one until the whole image is there:
-should the pull be killed, or fail, what it has is not transferred again.
+should the pull be killed, or fail, what it has is not transferred again. Until then it need not be
+on the disk either, so that unpacking does not wait for that; who finds it under both names hashes
+it anew.
 """
 
 from __future__ import annotations
@@ -63,6 +65,10 @@ class Downloads:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self._blobs = blobs
 
+    def is_done(self, digest: str) -> bool:
+        """Whether a blob is in the store, and nobody's pull left it there half-way."""
+        return self._blobs.has(digest) and not (self.folder / hex_of(digest)).exists()
+
     def fetch(
         self,
         sources: Sequence[Repository],
@@ -70,7 +76,7 @@ class Downloads:
         meter: Meter,
         cancellation: Cancellation,
     ) -> None:
-        """Get a blob into the store, unless it is there.
+        """Get a blob into the store, where what is there of it already is not got again.
 
         Args:
             sources: Where it can be had, best first; a mirror that fails is left for the next.
@@ -82,18 +88,23 @@ class Downloads:
         """
         path = self.folder / hex_of(wanted.digest)
         with self._held(path, wanted, meter, cancellation) as descriptor:
-            if self._blobs.has(wanted.digest):
+            if self._is_new(descriptor) and self._blobs.has(wanted.digest):
+                path.unlink()  # somebody else has just come to the end of it
                 return
-            download = _Download(descriptor, path, wanted, meter, cancellation)
+            download = _Download(descriptor, path, wanted, meter, cancellation, self._blobs)
             with room_needed(self.folder):
                 try:
                     download.run(sources)
-                    os.fsync(descriptor)
                     self._blobs.adopt(path, wanted.digest)
                 except OSError as error:
                     if error.errno in (errno.ENOSPC, errno.EDQUOT):
                         path.unlink(missing_ok=True)
                     raise
+
+    @staticmethod
+    def _is_new(descriptor: int) -> bool:
+        status = os.fstat(descriptor)
+        return status.st_size == 0 and status.st_nlink == 1
 
     def forget(self, digests: Sequence[str]) -> None:
         """Take the names away of blobs that an image in the store has."""
@@ -165,8 +176,10 @@ class _Download:
         wanted: Wanted,
         meter: Meter,
         cancellation: Cancellation,
+        blobs: BlobStore,
     ) -> None:
         self._descriptor = descriptor
+        self._blobs = blobs
         self._path = path
         self._wanted = wanted
         self._meter = meter
@@ -212,12 +225,9 @@ class _Download:
         return self._size > 0
 
     def _start_anew(self) -> None:
-        # A complete file may be a blob by its other name, which must not lose its content.
+        # By its other name, what a crash of the machine has damaged may be a blob.
         if os.fstat(self._descriptor).st_nlink > 1:
-            raise CorruptContentError(
-                f"{self._path} was damaged on the disk, and so was the blob of that name. "
-                "Remove both, and pull again."
-            )
+            self._blobs.remove(self._wanted.digest)
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         self._hash = hashlib.sha256()

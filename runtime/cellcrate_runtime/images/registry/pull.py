@@ -172,6 +172,7 @@ class Puller:
     def _give_names(self, resolved: Resolved) -> None:
         name, digest = resolved.reference, resolved.fetched.digest
         self._cancellation.check()
+        self._store.blobs.flush(self._store.blobs_of(digest))
         if name.digest is None:
             self._store.name(digest, name)
         self._store.name(digest, replace(name, tag=None, digest=resolved.digest))

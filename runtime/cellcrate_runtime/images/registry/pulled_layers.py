@@ -98,12 +98,12 @@ class Layers:
     def _has(self, layer: Layer) -> bool:
         # A layer that was unpacked from another blob, compressed in another way, does not do:
         # who saves or pushes the image needs this one.
-        return self._store.layers.has(layer.diff_id) and self._store.blobs.has(layer.digest)
+        return self._store.layers.has(layer.diff_id) and self._downloads.is_done(layer.digest)
 
     def _load(self, layer: Layer) -> None:
         meter = Meter(self._report, "Downloading", _short(layer.digest), layer.size)
         wanted = Wanted(layer.digest, layer.size)
-        if not self._store.blobs.has(layer.digest):
+        if not self._downloads.is_done(layer.digest):
             self._downloads.fetch(self._sources, wanted, meter, self._cancellation)
         self._say("Verifying Checksum", layer)
         self._say("Download complete", layer)

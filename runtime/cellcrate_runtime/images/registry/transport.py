@@ -6,12 +6,13 @@ Nothing of an address but its host is ever told, because addresses carry signatu
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -36,9 +37,16 @@ from cellcrate_runtime.images.registry.settings import RegistrySettings
 from cellcrate_runtime.images.registry.tls import tls_context
 from cellcrate_runtime.version import own_version
 
-__all__ = ["Body", "Response", "Transport"]
+__all__ = ["Body", "Content", "Response", "Transport"]
 
-Body = Callable[[], Readable]
+
+class Content(Readable, Protocol):
+    """What a request carries."""
+
+    def close(self) -> None: ...
+
+
+Body = Callable[[], Content]
 """Opens what is to be sent, anew for each attempt."""
 
 PIECE = 1 << 20
@@ -191,7 +199,8 @@ class Transport:
     ) -> Response:
         for _ in range(_MOST_REDIRECTS):
             shown = {**headers, "Authorization": authorization} if authorization else headers
-            answer = self._send(method, url, shown, body() if body else None)
+            with contextlib.closing(body() if body else io.BytesIO()) as opened:
+                answer = self._send(method, url, shown, opened if body else None)
             target = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or method not in ("GET", "HEAD") or not target:
                 return answer

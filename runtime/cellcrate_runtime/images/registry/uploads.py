@@ -224,9 +224,11 @@ class _Part:
         piece = self._file.read(left if size < 0 else min(size, left))
         self._at += len(piece)
         self._meter.at(self._at)
-        if not piece:
-            self._file.close()
         return piece
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def _is_final(error: RegistryError) -> bool:
