@@ -15,7 +15,8 @@ from tests.browser.test_lesson import output_of, run_all
 sys.path.insert(0, str(Path(__file__).parents[1] / "extension"))
 
 from engines import TestEngine, docker_engine
-from registry import loopback_registry
+
+from images.registries import Registry
 
 pytestmark = [pytest.mark.peer, pytest.mark.root, pytest.mark.slow]
 
@@ -81,8 +82,8 @@ def test_a_build_its_layers_and_a_file_in_them(open_notebook, page: Page):
 
 @pytest.mark.timeout(300)
 def test_a_pull_has_a_bar_for_each_layer(open_notebook, page: Page, tmp_path: Path):
-    with loopback_registry(tmp_path) as address:
-        name = f"{address}/tests/app"
+    with Registry(tmp_path / "registry") as registry:
+        name = registry.name("tests/app")
         open_notebook(
             f"%%image {name} --network none\n{DOCKERFILE}",
             f"%image push {name}",

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from engines import DOCKER, TestEngine
+from engines import DOCKER, EMBEDDED, TestEngine
 from notebook import Cell, Notebook
-from registry import loopback_registry
 
-pytestmark = pytest.mark.parametrize("engine", [DOCKER], indirect=True)
+from images.registries import Registry
+
+pytestmark = pytest.mark.parametrize("engine", [EMBEDDED, DOCKER], indirect=True)
 
 Build = Callable[..., Cell]
 
@@ -217,8 +218,8 @@ def test_the_stop_button_stops_a_build_and_leaves_nothing(notebook, build, optio
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
-    with loopback_registry(tmp_path) as address:
-        yield address
+    with Registry(tmp_path / "registry") as started:
+        yield started.address
 
 
 def test_images_are_sent_and_fetched_with_a_bar_for_each_layer(build, notebook, engine, registry):

@@ -12,12 +12,13 @@ import heapq
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cellcrate_runtime.images.beneath import OPAQUE, OPAQUE_FOR_ALL, is_whiteout
+from cellcrate_runtime.images.merged import MergedTree, Parts
 from cellcrate_runtime.linux import safe_paths
+from cellcrate_runtime.linux.overlay_marks import is_opaque, is_whiteout
 
 __all__ = ["BIGGEST", "Changes", "Entry", "changes", "content", "listing"]
 
@@ -75,10 +76,9 @@ def changes(layer: Path, below: Sequence[Path]) -> Changes:
     Raises:
         OSError: A folder cannot be read.
     """
-    with ExitStack() as stack:
-        root, *lower = (stack.enter_context(_opened(path)) for path in (layer, *below))
-        comparison = _Comparison(root)
-        comparison.visit("", lower)
+    with _opened(layer) as root:
+        comparison = _Comparison(root, MergedTree([str(folder) for folder in below]))
+        comparison.visit((), hidden=False)
     comparison.found.biggest = sorted(
         ((path, size) for size, path in comparison.largest), key=lambda each: (-each[1], each[0])
     )
@@ -123,44 +123,40 @@ def _first(descriptor: int, limit: int) -> bytes:
 
 
 class _Comparison:
-    """Goes through a layer's folders, with those of the layers below beside them."""
+    """Goes through a layer's folders, with what the layers below show beside them."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, below: MergedTree) -> None:
         self._root = root
+        self._below = below
         self.found = Changes()
         self.largest: list[tuple[int, str]] = []
 
-    def visit(self, path: str, below: Sequence[int]) -> None:
-        """Count a folder; ``below`` are the roots of the layers that are seen through it."""
-        with ExitStack() as stack:
-            folder = stack.enter_context(_inside(self._root, path, _FOLDER))
-            if _is_opaque(folder):
-                self.found.removed += bool(path)
-                below = ()
-            seen = _seen(path, below)
-            folders = [
-                name
-                for name in os.listdir(folder)
-                if self._count(folder, path, name, visible=name in seen)
-            ]
+    def visit(self, parts: Parts, *, hidden: bool) -> None:
+        """Count a folder; where it is hidden, nothing of the layers below is seen in it."""
+        with _inside(self._root, "/".join(parts), _FOLDER) as folder:
+            if parts and is_opaque(folder):
+                self.found.removed += 1
+                hidden = True
+            names = os.listdir(folder)
+            folders = [name for name in names if self._count(folder, (*parts, name), hidden=hidden)]
         for name in folders:
-            inner = f"{path}/{name}" if path else name
-            self.visit(inner, _through(inner, below))
+            self.visit((*parts, name), hidden=hidden)
 
-    def _count(self, folder: int, path: str, name: str, *, visible: bool) -> bool:
+    def _count(self, folder: int, parts: Parts, *, hidden: bool) -> bool:
         """Count one name; return whether it is a folder."""
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             return True
-        if is_whiteout(status):
+        if _is_whiteout(status, folder, parts[-1]):
             self.found.removed += 1
             return False
-        if visible:
+        before = None if hidden else self._below.at(parts)
+        if before is not None and not before.is_folder:
             self.found.changed += 1
         else:
             self.found.added += 1
         if stat.S_ISREG(status.st_mode):
-            self._weigh(status.st_size, f"/{path}/{name}" if path else f"/{name}")
+            self._weigh(status.st_size, f"/{'/'.join(parts)}")
         return False
 
     def _weigh(self, size: int, path: str) -> None:
@@ -170,56 +166,18 @@ class _Comparison:
             heapq.heapreplace(self.largest, (size, path))
 
 
-def _seen(path: str, below: Sequence[int]) -> set[str]:
-    """Return the names of a folder that the layers below show together, but for folders."""
-    decided: set[str] = set()
-    seen: set[str] = set()
-    for root in below:
-        try:
-            with _inside(root, path, _FOLDER) as folder:
-                for name in os.listdir(folder):
-                    if name in decided:
-                        continue
-                    decided.add(name)
-                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                    if not is_whiteout(status) and not stat.S_ISDIR(status.st_mode):
-                        seen.add(name)
-        except FileNotFoundError:
-            continue
-    return seen
-
-
-def _through(path: str, below: Sequence[int]) -> list[int]:
-    """Return the layers whose part of a folder is seen: down to one that hides the others'."""
-    roots: list[int] = []
-    for root in below:
-        try:
-            with _inside(root, path, os.O_PATH | os.O_NOFOLLOW) as found:
-                if not stat.S_ISDIR(os.fstat(found).st_mode):
-                    break
-            roots.append(root)
-            with _inside(root, path, _FOLDER) as folder:
-                if _is_opaque(folder):
-                    break
-        except FileNotFoundError:
-            continue
-        except NotADirectoryError:
-            break
-    return roots
-
-
 def _entry(folder: int, name: str) -> Entry:
     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     mode = stat.S_IMODE(status.st_mode)
     if stat.S_ISDIR(status.st_mode):
         descriptor = os.open(name, _FOLDER | os.O_CLOEXEC, dir_fd=folder)
         try:
-            return Entry(_text(name), "folder", 0, mode, "", _is_opaque(descriptor))
+            return Entry(_text(name), "folder", 0, mode, "", is_opaque(descriptor))
         finally:
             os.close(descriptor)
     if stat.S_ISLNK(status.st_mode):
         return Entry(_text(name), "link", 0, mode, _text(os.readlink(name, dir_fd=folder)))
-    if is_whiteout(status):
+    if _is_whiteout(status, folder, name):
         return Entry(_text(name), "removed")
     kind = "file" if stat.S_ISREG(status.st_mode) else "special"
     return Entry(_text(name), kind, status.st_size, mode)
@@ -230,11 +188,8 @@ def _text(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _is_opaque(folder: int) -> bool:
-    try:
-        return os.getxattr(folder, OPAQUE_FOR_ALL) == OPAQUE
-    except OSError:
-        return False
+def _is_whiteout(status: os.stat_result, folder: int, name: str) -> bool:
+    return is_whiteout(status, f"/proc/self/fd/{folder}/{name}")
 
 
 @contextmanager
