@@ -12,6 +12,12 @@ ONLY_PEERS_FAILED = 6
 #: Set by scripts/test-as-user.
 ROOT_HAS_TESTED = "CELLCRATE_ROOT_HAS_TESTED"
 
+# No test talks to anybody beyond this machine: who tries is sent to a port that nobody listens at.
+for _name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+    os.environ[_name] = "http://127.0.0.1:9"
+for _name in ("NO_PROXY", "no_proxy"):
+    os.environ[_name] = "localhost,127.0.0.1,::1"
+
 _peers_failed: set[bool] = set()  # whether each test that failed was a peer's
 
 

@@ -39,6 +39,7 @@ async def _pull(engine: Engine, name: Reference, options: BuildOptions, tell: Te
     # Imported for those who pull: a client of HTTP takes a moment.
     from cellcrate_runtime.engine.api.transfers import step_document
     from cellcrate_runtime.images.registry.credentials import ANONYMOUS
+    from cellcrate_runtime.images.registry.errors import RegistryUnreachableError
     from cellcrate_runtime.images.registry.progress import Cancellation, Step
     from cellcrate_runtime.images.registry.pull import pull
     from cellcrate_runtime.images.registry.settings import RegistrySettings
@@ -63,6 +64,8 @@ async def _pull(engine: Engine, name: Reference, options: BuildOptions, tell: Te
     except asyncio.CancelledError:
         cancellation.cancel()
         raise
+    except RegistryUnreachableError as error:
+        raise ImageError(f"{name.familiar} is not here, and cannot be pulled: {error}") from error
     engine.events.publish("image", "pull", name.familiar, {"name": name.familiar_name})
     return image
 

@@ -61,11 +61,13 @@ def fetch(address: str, path: Path, destination: str, checksum: str = "") -> Fet
     """
     import urllib3
 
+    from cellcrate_runtime.images.registry.proxies import pool_for
+
     name = posixpath.basename(urllib.parse.urlsplit(address).path)
     if destination.endswith("/") and not name:
         raise FetchError(f"ADD failed: cannot determine filename from url: {address}")
     wanted = _checksum(checksum)
-    pool = urllib3.PoolManager()
+    pool = pool_for(address)
     timeout = urllib3.Timeout(connect=_CONNECT_PATIENCE, read=_READ_PATIENCE)
     try:
         retries = urllib3.Retry(total=3, redirect=_MOST_REDIRECTS, backoff_factor=0.3)

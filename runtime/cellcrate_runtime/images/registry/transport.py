@@ -9,7 +9,6 @@ import contextlib
 import io
 import logging
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol
@@ -27,6 +26,7 @@ from cellcrate_runtime.images.registry.errors import (
 )
 from cellcrate_runtime.images.registry.failures import NotTLSError, may_pass, unreachable
 from cellcrate_runtime.images.registry.progress import Cancellation
+from cellcrate_runtime.images.registry.proxies import pool_for
 from cellcrate_runtime.images.registry.retrying import (
     LONGEST_PAUSE,
     PASSING,
@@ -274,8 +274,7 @@ class Transport:
             "ssl_context": tls_context(urlsplit(url).netloc, self.settings),
             "blocksize": 1 << 18,
         }
-        proxy = _proxy_for(url)
-        return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        return pool_for(url, **options)
 
     def _shut_down(self) -> None:
         """Wake those who wait for a body."""
@@ -302,11 +301,3 @@ def _origin(url: str) -> tuple[str, str]:
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc
-
-
-def _proxy_for(url: str) -> str | None:
-    """The proxy that the environment (HTTPS_PROXY, NO_PROXY…) has for an address."""
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
