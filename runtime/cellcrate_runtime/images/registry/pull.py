@@ -173,9 +173,13 @@ class Puller:
         name, digest = resolved.reference, resolved.fetched.digest
         self._cancellation.check()
         self._store.blobs.flush(self._store.blobs_of(digest))
+        names = [replace(name, tag=None, digest=resolved.digest)]
         if name.digest is None:
-            self._store.name(digest, name)
-        self._store.name(digest, replace(name, tag=None, digest=resolved.digest))
+            names.insert(0, name)
+        known = {(row.digest, row.reference) for row in self._store.table.rows()}
+        for one in names:
+            if (digest, one.canonical) not in known:  # a name that stays was not given anew
+                self._store.name(digest, one)
 
     def _image_of(self, name: Reference) -> Image | None:
         wanted = replace(name, tag=None) if name.digest else name
