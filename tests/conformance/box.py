@@ -127,12 +127,17 @@ class Box:
     def try_create(self, *options: str) -> tuple[int, str]:
         """``create``, whatever comes of it: its exit status, and what it wrote."""
         words = ["create", f"--bundle={self.folder}", *options, self.id]
-        # Files, because the container has them open for as long as it lives.
-        with open(self.folder / "output", "wb") as output, open(self.folder / "errors", "wb") as to:
+        # Files, because the container has them open for as long as it lives; and the input too,
+        # because crun gives it to the container's user, were it the machine's /dev/null.
+        with (
+            open(self.folder / "input", "w+b") as nothing,
+            open(self.folder / "output", "wb") as output,
+            open(self.folder / "errors", "wb") as to,
+        ):
             done = subprocess.run(
                 self.runtime.command(*words, apart=self.apart),
                 env=ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
+                stdin=nothing,
                 stdout=output,
                 stderr=to,
                 timeout=_TIMEOUT,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import shutil
 import subprocess
@@ -24,6 +26,7 @@ from cellcrate_runtime.images import (
 )
 from cellcrate_runtime.images.architecture import machine_architecture
 from images.handmade import AddImage, Entry, digest, folder, make_archive, symlink
+from images.tar_bytes import block
 
 ONE = [Entry("one", b"1" * 100)]
 TWO = [Entry("two", b"2" * 1000)]
@@ -149,7 +152,14 @@ def docker_archive(**changes: Any) -> bytes:
     )
 
 
-@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_header_of_any_length_is_not_read(store: ImageStore) -> None:
+    """It would lie in memory as a whole."""
+    archive = block(b"PaxHeader", b"x", size=1 << 30) + bytes(1 << 20)
+    with pytest.raises(InvalidArchiveError, match="header of 1073741824 bytes"):
+        store.load(io.BytesIO(archive))
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
 def test_dockers_older_archives_are_read(store: ImageStore, compress: Any) -> None:
     loaded = store.load(io.BytesIO(compress(docker_archive())))
     assert [item.reference for item in loaded] == ["old/style:1", "old/style:2"]
@@ -164,7 +174,7 @@ def test_dockers_older_archives_are_read(store: ImageStore, compress: Any) -> No
     ("archive", "words"),
     [
         (b"not an archive" * 100, "not an archive"),
-        (b"", "not an archive"),
+        (b"", "holds no image"),
         (make_archive([Entry("etc/passwd", b"root")]), "holds no image"),
         (docker_archive()[:5000], "."),
         (docker_archive(Layers=["../../etc/passwd", "aaa/layer.tar"]), "not in it"),

@@ -10,16 +10,14 @@ from __future__ import annotations
 import io
 import platform
 import posixpath
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from cellcrate_runtime.images.architecture import machine_architecture
 from cellcrate_runtime.images.archive_documents import CONTAINERD_NAME, ArchivedImage
-from cellcrate_runtime.images.compression import decompressed
 from cellcrate_runtime.images.digests import Readable
 from cellcrate_runtime.images.documents import (
     INDEX_TYPES,
@@ -32,15 +30,17 @@ from cellcrate_runtime.images.documents import (
     encode,
 )
 from cellcrate_runtime.images.errors import InvalidArchiveError, InvalidReferenceError
+from cellcrate_runtime.images.plain_archive import plain_archive
 from cellcrate_runtime.images.references import Reference, is_digest, parse
 from cellcrate_runtime.images.table import REFERENCE_ANNOTATION
+from cellcrate_runtime.images.tar_reader import FILE, HARD_LINK, LINK, Entry, read_tar
+from cellcrate_runtime.images.tar_stream import Stream
 
 if TYPE_CHECKING:
     from cellcrate_runtime.images.store import ImageStore
 
 __all__ = ["Loaded", "load"]
 
-PIECE = 1 << 18
 BLOBS = "blobs/sha256/"
 # These are read, not kept; none of them is ever large.
 DOCUMENTS = ("index.json", "manifest.json", "oci-layout", "repositories")
@@ -120,36 +120,33 @@ def load(store: ImageStore, source: Readable) -> list[Loaded]:
 def _read(store: ImageStore, source: Readable) -> _Contents:
     contents = _Contents()
     try:
-        with (
-            decompressed(_Raw(source)) as archive,
-            tarfile.open(fileobj=cast(IO[bytes], archive), mode="r|*", bufsize=PIECE) as tar,
-        ):
-            for entry in tar:
-                _take(store, tar, entry, contents)
-                tar.members = []  # type: ignore[attr-defined]
-    except (tarfile.TarError, EOFError) as error:
+        with plain_archive(cast(Readable, _Raw(source))) as archive:
+            for entry, stream in read_tar(archive):
+                _take(store, entry, stream, contents)
+    except InvalidArchiveError as error:
         raise InvalidArchiveError(f"this is not an archive of images: {error}") from error
     return contents
 
 
-def _take(
-    store: ImageStore, tar: tarfile.TarFile, entry: tarfile.TarInfo, contents: _Contents
-) -> None:
+def _take(store: ImageStore, entry: Entry, stream: Stream, contents: _Contents) -> None:
     name = posixpath.normpath(entry.name).lstrip("/")
-    if entry.issym():
+    if entry.kind == LINK:
         folder = posixpath.dirname(name)
         contents.links[name] = posixpath.normpath(posixpath.join(folder, entry.linkname))
-    elif entry.islnk():
+    elif entry.kind == HARD_LINK:
         contents.links[name] = posixpath.normpath(entry.linkname).lstrip("/")
-    elif entry.isreg():
-        file = tar.extractfile(entry)
-        assert file is not None, "a regular file has content"
-        if name in DOCUMENTS:
-            contents.documents[name] = file.read(LARGEST_DOCUMENT)
-            return
+    elif entry.kind == FILE and name in DOCUMENTS:
+        if entry.size > LARGEST_DOCUMENT:
+            raise InvalidArchiveError(f'its "{name}" is larger than {LARGEST_DOCUMENT} bytes.')
+        contents.documents[name] = b"".join(entry.pieces(stream))
+    elif entry.kind == FILE:
+        if entry.extents is not None:
+            raise InvalidArchiveError(f'"{entry.shown}" has holes (write it without --sparse).')
         named = f"sha256:{name.removeprefix(BLOBS)}" if name.startswith(BLOBS) else ""
-        expected = named if is_digest(named) else None
-        contents.blobs[name] = store.blobs.ingest(file, expected)
+        with store.blobs.writing(named if is_digest(named) else None) as blob:
+            for piece in entry.pieces(stream):
+                blob.write(piece)
+        contents.blobs[name] = blob.digest
         if len(contents.blobs) > MOST_FILES:
             raise _holds_no_image()
 

@@ -23,7 +23,7 @@ class Readable(Protocol):
 class Writable(Protocol):
     """What can be written to, piece by piece."""
 
-    def write(self, data: bytes, /) -> int: ...
+    def write(self, data: bytes | memoryview, /) -> int: ...
 
 
 def digest_of(content: bytes) -> str:
@@ -52,7 +52,7 @@ class HashingWriter:
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: bytes | memoryview, /) -> int:
         """Write to the target and take the bytes into the digest."""
         if self._target is not None:
             self._target.write(data)
