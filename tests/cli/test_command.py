@@ -21,7 +21,10 @@ COMMANDS = [
     ("image",),
     *(
         ("image", verb)
-        for verb in ("pack", "ls", "rm", "save", "load", "tag", "inspect", "history")
+        for verb in (
+            *("pack", "build", "pull", "push", "tags", "login", "logout"),
+            *("ls", "rm", "save", "load", "tag", "inspect", "history"),
+        )
     ),
 ]
 

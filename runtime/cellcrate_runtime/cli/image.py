@@ -16,6 +16,7 @@ import msgspec
 from cellcrate_runtime.cli.errors import CommandError
 from cellcrate_runtime.cli.words import ago, size, table
 from cellcrate_runtime.images import Image, ImageError, ImageStore
+from cellcrate_runtime.images.documents import History
 from cellcrate_runtime.paths import Paths
 
 __all__ = [
@@ -138,13 +139,14 @@ def history(options: argparse.Namespace) -> int:
         store = open_store()
         image = store.get(options.image)
         steps = store.history(image)
-    rows = [
-        [step.created or "N/A", size(line.size), step.created_by or step.comment or ""]
-        for line in steps
-        for step in [line.step]
-    ]
+    rows = [[ago(line.created_at), size(line.size), _shown(line.step)] for line in steps]
     print(table(["CREATED", "SIZE", "CREATED BY"], rows))
     return 0
+
+
+def _shown(step: History) -> str:
+    """What a step did, in one line."""
+    return " ".join((step.created_by or step.comment or "").split())
 
 
 def _names(image: Image) -> list[tuple[str, str]]:

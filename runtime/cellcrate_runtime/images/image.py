@@ -65,10 +65,7 @@ class Image:
     @property
     def created_at(self) -> float:
         """When it was made, in seconds since 1970; 0 where it does not say."""
-        try:
-            return datetime.datetime.fromisoformat(self.created).timestamp()
-        except ValueError:
-            return 0.0
+        return _seconds(self.created)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,11 @@ class HistoryStep:
     size: int
     image_id: str = "<missing>"
     tags: list[str] = field(default_factory=list)
+
+    @property
+    def created_at(self) -> float:
+        """When it was done, in seconds since 1970; 0 where it does not say."""
+        return _seconds(self.step.created or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +113,10 @@ class DiskUsage:
     layers_size: int
     blobs_size: int
     shared_sizes: dict[str, int]
+
+
+def _seconds(created: str) -> float:
+    try:
+        return datetime.datetime.fromisoformat(created).timestamp()
+    except ValueError:
+        return 0.0

@@ -47,7 +47,10 @@ def unreachable(host: str, error: Exception) -> RegistryUnreachableError:
             )
         return RegistryUnreachableError(f"TLS with {host} failed: {_reason(text)}")
     if isinstance(error, exceptions.NameResolutionError):
-        return RegistryUnreachableError(f"lookup {host}: no such host, or no network")
+        return RegistryUnreachableError(
+            f"lookup {host}: no such host, or no network. Look at the first part of the image's "
+            "name, and at this machine's network."
+        )
     if isinstance(error, exceptions.NewConnectionError):  # a kind of the next one
         return RegistryUnreachableError(f"{host} cannot be reached: {_reason(text)}")
     if isinstance(error, exceptions.ConnectTimeoutError):
