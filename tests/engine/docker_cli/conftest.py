@@ -20,9 +20,13 @@ import pytest
 
 PATIENCE = 30.0  # seconds; nothing here takes more than a few, whatever else the machine does
 
-# What a distribution installs, and what Docker's own packages or an administrator do.
+# What a distribution installs, and what Docker's own packages or an administrator do. One is enough
+# to see that the engine does the same for every user.
 CLIENTS = [
-    path for path in ("/usr/bin/docker", "/usr/local/bin/docker") if os.access(path, os.X_OK)
+    pytest.param(path, marks=[pytest.mark.once] if count else [])
+    for count, path in enumerate(
+        path for path in ("/usr/bin/docker", "/usr/local/bin/docker") if os.access(path, os.X_OK)
+    )
 ]
 
 

@@ -30,6 +30,8 @@ from images.handmade import AddImage, Entry
 from images.misbehaving import Answer, Handmade, Misbehaving, Request, says
 from images.registries import PASSWORD, USER, Certificates, Registry
 
+pytestmark = pytest.mark.once
+
 LEARNER = Credential(USER, PASSWORD)
 
 

@@ -25,6 +25,8 @@ from cellcrate_runtime.images.registry.transport import Transport
 from images.handmade import Entry, digest
 from images.misbehaving import Handmade, Misbehaving, breaks_after, says
 
+pytestmark = pytest.mark.once
+
 PLAIN = RegistrySettings()
 
 

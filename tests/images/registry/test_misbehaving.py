@@ -364,6 +364,8 @@ from cellcrate_runtime.images import ImageStore
 from cellcrate_runtime.images.references import parse
 from cellcrate_runtime.images.registry.pull import pull
 from cellcrate_runtime.images.registry.settings import RegistrySettings
+
+pytestmark = pytest.mark.once
 pull(ImageStore(Path(sys.argv[1])), parse(sys.argv[2]), RegistrySettings())
 """
 

@@ -21,6 +21,8 @@ from cellcrate_runtime.images.registry.settings import RegistrySettings
 from images.handmade import AddImage, Entry
 from images.misbehaving import Answer, Handmade, Misbehaving, Request, says
 
+pytestmark = pytest.mark.once
+
 LAYER = 500_000  # bytes
 CHUNK = 200_000
 

@@ -14,6 +14,8 @@ from cellcrate_runtime.images.registry.platforms import (
     written,
 )
 
+pytestmark = pytest.mark.once
+
 
 def offered(*names: str) -> list[Descriptor]:
     found = []
