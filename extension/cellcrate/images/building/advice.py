@@ -26,7 +26,7 @@ _KNOWN = (
         ("FROM",),
     ),
     (
-        r"not found|manifest unknown|no such image|no such host|connection|501|from a registry",
+        r"not found|manifest unknown|no such image|no such host|connection|cannot be pulled",
         "Look at the name after FROM, and at the engine's way to the registry. %image ls lists "
         "the images that are here; cellcrate/base needs no network.",
         ("FROM",),
