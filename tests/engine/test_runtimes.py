@@ -124,8 +124,14 @@ def test_a_program_that_cannot_be_executed(
     assert attributes(container)["State"]["ExitCode"] == code
 
 
+def _owner_and_mode(path: str) -> tuple[int, int, int]:
+    status = os.stat(path)
+    return status.st_uid, status.st_gid, status.st_mode
+
+
 def test_input_and_terminal(engine: RunningEngine, runtime: str) -> None:
     command = ["sh", "-c", "tty; read line; stty size; echo got $line; exit 6"]
+    null = _owner_and_mode("/dev/null")
     container = engine.client.containers.create(
         engine.image, command, runtime=runtime, tty=True, stdin_open=True
     )
@@ -138,6 +144,7 @@ def test_input_and_terminal(engine: RunningEngine, runtime: str) -> None:
     # The terminal's echo of what was typed may come before the first program's words, or after.
     assert b"/dev/pts/0\n" in said
     assert said.endswith(b"20 70\ngot a word\n")
+    assert _owner_and_mode("/dev/null") == null, "crun gives what it has to the container's root"
 
 
 def test_exec(engine: RunningEngine, run: Callable[..., Any]) -> None:
@@ -180,6 +187,7 @@ def test_signals(run: Callable[..., Any]) -> None:
 def test_pause(run: Callable[..., Any]) -> None:
     container = run("n=0; while :; do n=$((n+1)); echo $n; sleep 0.01; done")
     container.pause()
+    time.sleep(0.2)  # what it wrote before may still be on its way to the log
     before = len(container.logs())
     time.sleep(0.1)
     assert len(container.logs()) == before

@@ -75,21 +75,21 @@ class Program:
             raise self._failure(arguments[0], status, begin)
 
     def _run(self, command: list[str], stdio: Stdio | None, unified: str | None) -> int:
-        streams = [subprocess.DEVNULL] * 3
-        if stdio is not None:
-            theirs = (stdio.stdin, stdio.stdout, stdio.stderr)
+        with open(os.devnull, "r+b", buffering=0) as file:
+            nothing = file.fileno()
+            theirs = (stdio.stdin, stdio.stdout, stdio.stderr) if stdio else (nothing,) * 3
             streams = [instead_of_the_hosts(stream) for stream in theirs]
-        try:
-            child = subprocess.Popen(
-                command,
-                stdin=streams[0],
-                stdout=streams[1],
-                stderr=streams[2],
-                env={k: v for k, v in os.environ.items() if k not in _NOT_FOR_PROGRAMS},
-                preexec_fn=partial(_prepare, unified),
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise OCIError(f"the runtime {self.name} cannot be executed: {error}") from error
+            try:
+                child = subprocess.Popen(
+                    command,
+                    stdin=streams[0],
+                    stdout=streams[1],
+                    stderr=streams[2],
+                    env={k: v for k, v in os.environ.items() if k not in _NOT_FOR_PROGRAMS},
+                    preexec_fn=partial(_prepare, unified),
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                raise OCIError(f"the runtime {self.name} cannot be executed: {error}") from error
         try:
             return child.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
