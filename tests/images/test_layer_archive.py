@@ -156,6 +156,7 @@ def test_removed_files_and_opaque_folders(upper: Path) -> None:
     assert not [name for entry in found.values() for name in entry.pax_headers if "overlay" in name]
 
 
+@pytest.mark.root
 def test_what_is_unpacked_again_gives_the_same_archive(upper: Path, tmp_path: Path) -> None:
     whiteout(upper / "gone")
     (upper / "new").mkdir()

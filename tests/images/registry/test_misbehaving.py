@@ -40,6 +40,8 @@ from images.misbehaving import Answer, Handmade, Misbehaving, breaks_after, says
 from images.registries import Certificates
 from images.sent import random_entries
 
+pytestmark = pytest.mark.once
+
 PATIENCE = 20.0  # seconds
 LAYER = 300_000  # bytes of the only layer's only file, which does not compress
 
@@ -364,8 +366,6 @@ from cellcrate_runtime.images import ImageStore
 from cellcrate_runtime.images.references import parse
 from cellcrate_runtime.images.registry.pull import pull
 from cellcrate_runtime.images.registry.settings import RegistrySettings
-
-pytestmark = pytest.mark.once
 pull(ImageStore(Path(sys.argv[1])), parse(sys.argv[2]), RegistrySettings())
 """
 

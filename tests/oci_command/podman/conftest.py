@@ -27,7 +27,8 @@ def podman(rootfs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         pytest.skip("podman is not installed (Debian's package podman)")
     if os.geteuid() != 0 and shutil.which("newuidmap") is None:
         pytest.skip("newuidmap is not installed (Debian's package uidmap)")
-    podman = Podman(tmp_path_factory.mktemp("podman"))
+    # A short name: podman takes no path of more than 50 characters for what it keeps while it runs.
+    podman = Podman(tmp_path_factory.mktemp("p"))
     try:
         podman.load_image(rootfs)
         yield podman
