@@ -96,11 +96,7 @@ class Strace:
     def end(self) -> None:
         """Let go of everybody, wait until strace has ended, and forget what it said. Idempotent."""
         if self._tracer is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._tracer, signal.SIGTERM)
-            ended = select.poll()
-            ended.register(self._tracer, select.POLLIN)
-            ended.poll(_PATIENCE * 1000)
+            _end(self._tracer)
             # It is a subreaper's child, since its own parent, the program, has ended.
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PIDFD, self._tracer, os.WEXITED | os.WNOHANG)
@@ -109,3 +105,19 @@ class Strace:
         if self._output >= 0:
             os.close(self._output)
             self._output = -1
+
+
+def _end(strace: int) -> None:
+    """Tell strace to end, and wait until it has.
+
+    It is told again and again: a signal that comes just before it waits for the next event is not
+    looked at before there is one, which a program that sleeps does not make.
+    """
+    ended = select.poll()
+    ended.register(strace, select.POLLIN)
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(strace, signal.SIGTERM)
+        if ended.poll(_PAUSE * 1000):
+            return
