@@ -19,8 +19,9 @@ from .conftest import eventually, runs
 # As a runtime's "create": what it leaves waits, and executes a program when it is told to.
 LEAVES_ONE = """
 mkfifo {folder}/start
-sh -c 'read line < {folder}/start; exec sh -c "sleep 1000; true"' >/dev/null 2>&1 &
-echo $! > {folder}/pid.new; mv {folder}/pid.new {folder}/pid
+sh -c 'echo $$ > {folder}/pid.new; mv {folder}/pid.new {folder}/pid
+    read line < {folder}/start; exec sh -c "sleep 1000; true"' >/dev/null 2>&1 &
+while [ ! -e {folder}/pid ]; do sleep 0.01; done
 exit 3
 """
 
