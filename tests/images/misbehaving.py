@@ -210,7 +210,9 @@ class Request(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         announced = len(content) if length is None else length
-        if announced >= 0 and status != 204:
+        if status == 204:
+            pass  # which has no content, so the connection can go on
+        elif announced >= 0:
             self.send_header("Content-Length", str(announced))
         else:
             self.close_connection = True

@@ -76,7 +76,7 @@ def is_there(registry: Misbehaving, store: ImageStore, name: Reference) -> bool:
     )
 
 
-@pytest.mark.parametrize("taken", [0, 50_000])
+@pytest.mark.parametrize("taken", [0, 1, 50_000])
 def test_a_chunk_that_breaks_off_goes_on_where_the_registry_is(
     registry: Misbehaving,
     name: Reference,
@@ -88,8 +88,10 @@ def test_a_chunk_that_breaks_off_goes_on_where_the_registry_is(
     push(store, name, chunked)
     assert is_there(registry, store, name)
     ranges = [r.headers["content-range"] for r in registry.requests("PATCH")]
-    assert ranges[:2] == ["0-199999", f"{taken}-{taken + CHUNK - 1}"]
-    assert len(registry.requests("POST")) == 2  # for the layer and the configuration
+    # The header "Range" cannot tell one byte from none, and one byte sent twice is refused.
+    if taken != 1:
+        assert ranges[:2] == ["0-199999", f"{taken}-{taken + CHUNK - 1}"]
+        assert len(registry.requests("POST")) == 2  # for the layer and the configuration
 
 
 def test_an_upload_that_the_registry_forgets_is_begun_anew(
