@@ -11,20 +11,15 @@ import contextlib
 import errno
 import os
 import stat
-from pathlib import Path
 
 from cellcrate_runtime.images.errors import UnsafeArchiveError, printable
 from cellcrate_runtime.linux import safe_paths
+from cellcrate_runtime.linux.overlay_marks import is_whiteout, is_whiteout_in, make_opaque
 from cellcrate_runtime.linux.tree_removal import remove_tree
 
-__all__ = ["Tree", "is_opaque", "is_whiteout", "split_path"]
+__all__ = ["Tree", "split_path"]
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Two names for the same: the one with user. is read by a mount with the option userxattr, the only
-# kind that an ordinary user can make. Source: Documentation/filesystems/overlayfs.rst.
-OPAQUE_FOR_ALL = "user.overlay.opaque"
-OPAQUE_FOR_ROOT = "trusted.overlay.opaque"
-OPAQUE = b"y"
 MOST_OPEN = 32  # folders
 
 
@@ -41,19 +36,6 @@ def split_path(name: str) -> tuple[str, ...]:
             "that it is unpacked into. Nothing of the image is kept."
         )
     return parts
-
-
-def is_whiteout(status: os.stat_result) -> bool:
-    """Whether this is overlayfs' mark for a removed file: a character device 0:0."""
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
-
-
-def is_opaque(folder: Path) -> bool:
-    """Whether a folder hides what the layers below have in it."""
-    try:
-        return os.getxattr(folder, OPAQUE_FOR_ALL, follow_symlinks=False) == OPAQUE
-    except OSError:
-        return False
 
 
 class Tree:
@@ -109,10 +91,10 @@ class Tree:
                 return False
             try:
                 status = os.fstat(found)
+                if not stat.S_ISDIR(status.st_mode):
+                    return is_whiteout(status, found)
             finally:
                 os.close(found)
-            if not stat.S_ISDIR(status.st_mode):
-                return is_whiteout(status)
         return False
 
     def status(self, folder: int, name: str) -> os.stat_result | None:
@@ -129,19 +111,17 @@ class Tree:
         except FileExistsError:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
+                hid_below = is_whiteout_in(folder, name, status)
                 self.clear(folder, name)
                 os.mkdir(name, 0o755, dir_fd=folder)
-                if is_whiteout(status):
+                if hid_below:
                     self.hide_below(folder, name)
 
     def hide_below(self, folder: int, name: str = ".") -> None:
         """Make a folder opaque: what layers below have in it is not seen."""
         descriptor = os.open(name, OPEN_FOLDER, dir_fd=folder)
         try:
-            os.setxattr(descriptor, OPAQUE_FOR_ALL, OPAQUE)
-            # Only the machine's root may; and only its mounts look for it.
-            with contextlib.suppress(PermissionError):
-                os.setxattr(descriptor, OPAQUE_FOR_ROOT, OPAQUE)
+            make_opaque(descriptor)
         finally:
             os.close(descriptor)
 
@@ -208,7 +188,7 @@ class Tree:
 
     def _make_missing(self, folder: int, name: str) -> None:
         status = self.status(folder, name)
-        if status is None or is_whiteout(status):
+        if status is None or is_whiteout_in(folder, name, status):
             self.make_folder(folder, name)
             # Nothing else describes it, and the process may have a mask, see umask(2).
             os.chmod(name, 0o755, dir_fd=folder)

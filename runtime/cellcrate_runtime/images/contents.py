@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cellcrate_runtime.images.merged import MergedTree, Parts
 from cellcrate_runtime.linux import safe_paths
-from cellcrate_runtime.linux.overlay_marks import is_opaque, is_whiteout
+from cellcrate_runtime.linux.overlay_marks import is_opaque, is_whiteout_in
 
 __all__ = ["BIGGEST", "Changes", "Entry", "changes", "content", "listing"]
 
@@ -147,7 +147,7 @@ class _Comparison:
         status = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             return True
-        if _is_whiteout(status, folder, parts[-1]):
+        if is_whiteout_in(folder, parts[-1], status):
             self.found.removed += 1
             return False
         before = None if hidden else self._below.at(parts)
@@ -177,7 +177,7 @@ def _entry(folder: int, name: str) -> Entry:
             os.close(descriptor)
     if stat.S_ISLNK(status.st_mode):
         return Entry(_text(name), "link", 0, mode, _text(os.readlink(name, dir_fd=folder)))
-    if _is_whiteout(status, folder, name):
+    if is_whiteout_in(folder, name, status):
         return Entry(_text(name), "removed")
     kind = "file" if stat.S_ISREG(status.st_mode) else "special"
     return Entry(_text(name), kind, status.st_size, mode)
@@ -186,10 +186,6 @@ def _entry(folder: int, name: str) -> Entry:
 def _text(name: str) -> str:
     """Return a name that JSON can hold, whatever bytes it has on disk."""
     return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _is_whiteout(status: os.stat_result, folder: int, name: str) -> bool:
-    return is_whiteout(status, f"/proc/self/fd/{folder}/{name}")
 
 
 @contextmanager

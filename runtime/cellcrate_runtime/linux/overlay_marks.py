@@ -9,16 +9,26 @@ Source: the kernel's Documentation/filesystems/overlayfs.rst, "whiteouts and opa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TypeAlias
 
-__all__ = ["File", "is_mark", "is_opaque", "is_whiteout", "leads_elsewhere"]
+__all__ = [
+    "File",
+    "is_mark",
+    "is_opaque",
+    "is_whiteout",
+    "is_whiteout_in",
+    "leads_elsewhere",
+    "make_opaque",
+]
 
 File: TypeAlias = str | int
 """A path, whose last part is not followed, or an open file."""
 
 _SPACES = ("trusted.overlay.", "user.overlay.")
+_OPAQUE, _YES = "opaque", b"y"
 
 
 def is_whiteout(status: os.stat_result, file: File) -> bool:
@@ -31,6 +41,11 @@ def is_whiteout(status: os.stat_result, file: File) -> bool:
     return _value(file, "whiteout") is not None
 
 
+def is_whiteout_in(folder: int, name: str, status: os.stat_result) -> bool:
+    """The same for a name in an open folder."""
+    return is_whiteout(status, f"/proc/self/fd/{folder}/{name}")
+
+
 def is_opaque(folder: File, *, userxattr: bool | None = None) -> bool:
     """Whether a folder hides everything that is in the folders of its name below.
 
@@ -39,7 +54,19 @@ def is_opaque(folder: File, *, userxattr: bool | None = None) -> bool:
         userxattr: Which mark counts, by how the overlay is mounted; None for either. In a writable
             layer the other one may be a copy of what a layer below has, and means nothing there.
     """
-    return _value(folder, "opaque", _spaces(userxattr)) == b"y"
+    return _value(folder, _OPAQUE, _spaces(userxattr)) == _YES
+
+
+def make_opaque(folder: int) -> None:
+    """Have an open folder hide what is in the folders of its name below, in mounts of either kind.
+
+    Raises:
+        OSError: The file system has no extended attributes.
+    """
+    os.setxattr(folder, _SPACES[1] + _OPAQUE, _YES)
+    # Only the machine's root may; and only its mounts look for it.
+    with contextlib.suppress(PermissionError):
+        os.setxattr(folder, _SPACES[0] + _OPAQUE, _YES)
 
 
 def leads_elsewhere(file: File) -> bool:

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from cellcrate_runtime.engine.protocol import Change, ChangesFound, Rootfs
 from cellcrate_runtime.engine.root_file_system import in_user_namespace
 from cellcrate_runtime.engine.workers.answers import Answers
-from cellcrate_runtime.linux.overlay_marks import is_opaque, is_whiteout
+from cellcrate_runtime.linux.overlay_marks import is_opaque, is_whiteout_in
 
 __all__ = ["find_changes", "is_unchanged", "send_changes"]
 
@@ -106,7 +106,7 @@ class _Comparison:
     def _entry(self, path: str, name: str, upper: int, lower: list[int]) -> Iterator[Change]:
         old = _seen_below(name, lower)
         new = _status(name, upper)
-        if new is None or _is_whiteout(new, name, upper):
+        if new is None or is_whiteout_in(upper, name, new):
             if old is not None:
                 yield Change(path=_printable(path), kind=DELETED)
             return
@@ -160,7 +160,7 @@ def _seen_below(name: str, lower: list[int]) -> os.stat_result | None:
     for folder in lower:
         status = _status(name, folder)
         if status is not None:
-            return None if _is_whiteout(status, name, folder) else status
+            return None if is_whiteout_in(folder, name, status) else status
         if is_opaque(folder):
             return None
     return None
@@ -178,10 +178,6 @@ def _layers_of(name: str, lower: list[int]) -> list[int]:
         if is_opaque(folder):
             break
     return found
-
-
-def _is_whiteout(status: os.stat_result, name: str, folder: int) -> bool:
-    return is_whiteout(status, f"/proc/self/fd/{folder}/{name}")
 
 
 def _differ(old: os.stat_result, new: os.stat_result) -> bool:
