@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from cellcrate_runtime.linux.overlay_marks import is_opaque, is_whiteout
+from cellcrate_runtime.linux.safe_paths import follow
 
 __all__ = ["MergedTree", "Node", "Parts", "resolve"]
 
 Parts: TypeAlias = tuple[str, ...]
 """A path below the root, in its parts."""
-
-_MOST_LINKS = 40  # as the kernel's MAXSYMLINKS
 
 
 class Linkable(Protocol):
@@ -109,31 +108,12 @@ def resolve(look: Callable[[Parts], Linkable | None], path: str, *, last: bool =
     Raises:
         OSError: ELOOP, it leads through too many links.
     """
-    done: list[str] = []
-    todo = _parts(path)
-    followed = 0
-    while todo:
-        name = todo.pop()
-        if name == "..":
-            del done[-1:]
-            continue
-        found = look((*done, name)) if todo or last else None
-        link = found.link if found is not None else None
-        if link is None:
-            done.append(name)
-            continue
-        followed += 1
-        if followed > _MOST_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        if link.startswith("/"):
-            done.clear()
-        todo += _parts(link)
-    return tuple(done)
 
+    def link_at(names: list[str], is_last: bool) -> str | None:
+        found = look(tuple(names)) if last or not is_last else None
+        return found.link if found is not None else None
 
-def _parts(path: str) -> list[str]:
-    """The parts of a path, last first."""
-    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+    return tuple(follow(path, link_at))
 
 
 def _child(folders: Sequence[str], name: str) -> Node | None:

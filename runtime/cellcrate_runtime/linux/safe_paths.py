@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from cellcrate_runtime.linux.syscalls import SystemCall
 
-__all__ = ["make_directory", "make_file", "open_inside", "visit"]
+__all__ = ["follow", "make_directory", "make_file", "open_inside", "visit"]
 
 _RESOLVE_NO_MAGICLINKS = 0x2
 _RESOLVE_NO_SYMLINKS = 0x4
@@ -124,6 +124,37 @@ def visit(root: int, path: str, make: Callable[[int, str, bool], None]) -> None:
     Raises:
         OSError: ELOOP, the way leads through too many links; ENOTDIR, a file is in the way.
     """
+
+    def pass_by(above: list[str], name: str, is_last: bool) -> None:
+        parent = open_inside(root, _joined(above), os.O_PATH | os.O_DIRECTORY, links=False)
+        try:
+            make(parent, name, is_last)
+        finally:
+            os.close(parent)
+
+    follow(path, lambda names, _: _read_link(root, names), pass_by)
+
+
+def follow(
+    path: str,
+    link_at: Callable[[list[str], bool], str | None],
+    pass_by: Callable[[list[str], str, bool], None] | None = None,
+) -> list[str]:
+    """Follow a path through links by hand, with a root that nothing is above.
+
+    Args:
+        path: Absolute, or relative to the root.
+        link_at: Where the link at a path leads, which is given as its names, and with whether they
+            are the last; None for what is no link, or is not to be followed.
+        pass_by: Called for each component that is no link, with the names of those above, its own,
+            and whether it is the last.
+
+    Returns:
+        The names of where it leads.
+
+    Raises:
+        OSError: ELOOP, the way leads through too many links.
+    """
     done: list[str] = []
     todo = _components(path)
     followed = 0
@@ -132,13 +163,10 @@ def visit(root: int, path: str, make: Callable[[int, str, bool], None]) -> None:
         if name == "..":
             del done[-1:]
             continue
-        link = _read_link(root, [*done, name])
+        link = link_at([*done, name], not todo)
         if link is None:
-            parent = open_inside(root, _joined(done), os.O_PATH | os.O_DIRECTORY, links=False)
-            try:
-                make(parent, name, not todo)
-            finally:
-                os.close(parent)
+            if pass_by is not None:
+                pass_by(done, name, not todo)
             done.append(name)
             continue
         followed += 1
@@ -147,6 +175,7 @@ def visit(root: int, path: str, make: Callable[[int, str, bool], None]) -> None:
         if link.startswith("/"):
             done.clear()
         todo += _components(link)
+    return done
 
 
 def _components(path: str) -> list[str]:

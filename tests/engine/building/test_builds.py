@@ -14,6 +14,7 @@ from typing import Any
 import docker
 import pytest
 
+from cellcrate_runtime.engine.building.workspace import secrets_folders
 from cellcrate_runtime.images import ImageStore
 from engine.building.cases import CASES, context_of
 from engine.building.conftest import TOOLS, Built, packed
@@ -360,7 +361,7 @@ def test_a_secret_is_nowhere_else(engine: RunningEngine, build: Build) -> None:
     store = ImageStore(engine.paths.images)
     image = store.get(built.image_id)
     assert len(image.diff_ids) == 1  # nothing of it is in a layer, not even the folder
-    assert not list(Path("/dev/shm").glob("cellcrate-secrets-*"))
+    assert secrets_folders(engine.paths) == []
 
 
 def test_a_secret_that_is_none_is_refused(engine: RunningEngine, build: Build) -> None:

@@ -18,7 +18,14 @@ from pathlib import Path
 from cellcrate_runtime.images.subordinate import remove_tree
 from cellcrate_runtime.paths import Paths
 
-__all__ = ["Workspace", "builds_folder", "caches_folder", "remove_leftovers", "workspace"]
+__all__ = [
+    "Workspace",
+    "builds_folder",
+    "caches_folder",
+    "remove_leftovers",
+    "secrets_folders",
+    "workspace",
+]
 
 _SHARED_MEMORY = Path("/dev/shm")
 _SECRETS_PREFIX = "cellcrate-secrets-"
@@ -71,10 +78,13 @@ def remove_leftovers(paths: Paths) -> None:
     with contextlib.suppress(FileNotFoundError):
         for folder in builds_folder(paths).iterdir():
             remove_tree(folder)
-    prefix = _secrets_prefix(paths)
-    for folder in _secrets_place(paths).iterdir():
-        if folder.name.startswith(prefix):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in secrets_folders(paths):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def secrets_folders(paths: Paths) -> list[Path]:
+    """The folders with secrets of builds of this home."""
+    return list(_secrets_place(paths).glob(f"{_secrets_prefix(paths)}*"))
 
 
 def _secrets_place(paths: Paths) -> Path:
