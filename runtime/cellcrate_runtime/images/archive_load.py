@@ -7,12 +7,11 @@ a blob, and what turns out to be no part of an image is collected afterwards.
 
 from __future__ import annotations
 
-import io
 import platform
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -120,7 +119,7 @@ def load(store: ImageStore, source: Readable) -> list[Loaded]:
 def _read(store: ImageStore, source: Readable) -> _Contents:
     contents = _Contents()
     try:
-        with plain_archive(cast(Readable, _Raw(source))) as archive:
+        with plain_archive(source) as archive:
             for entry, stream in read_tar(archive):
                 _take(store, entry, stream, contents)
     except InvalidArchiveError as error:
@@ -266,19 +265,3 @@ def _tagged(text: str) -> Reference:
         return parse(text).with_default_tag()
     except InvalidReferenceError as error:
         raise InvalidArchiveError(f"an image of the archive has no good name: {error}") from error
-
-
-class _Raw(io.RawIOBase):
-    """Anything that can be read, as Python's buffered readers want it."""
-
-    def __init__(self, source: Readable) -> None:
-        super().__init__()
-        self._source = source
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._source.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -11,8 +11,11 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
+from typing import TypeVar
 
 from cellcrate_runtime.images.errors import UnsafeArchiveError, printable
+from cellcrate_runtime.images.tar_reader import Entry
 from cellcrate_runtime.linux import safe_paths
 from cellcrate_runtime.linux.overlay_marks import is_whiteout, is_whiteout_in, make_opaque
 from cellcrate_runtime.linux.tree_removal import remove_tree
@@ -20,7 +23,10 @@ from cellcrate_runtime.linux.tree_removal import remove_tree
 __all__ = ["Tree", "split_path"]
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 MOST_OPEN = 32  # folders
+
+_Made = TypeVar("_Made")
 
 
 def split_path(name: str) -> tuple[str, ...]:
@@ -144,6 +150,55 @@ class Tree:
             remove_tree(name, folder)
         else:
             os.unlink(name, dir_fd=folder)
+
+    def put(self, folder: int, name: str, make: Callable[[], _Made]) -> _Made:
+        """Make something under a name, where mostly nothing is in the way."""
+        try:
+            return make()
+        except FileExistsError:
+            self.clear(folder, name)
+            return make()
+
+    def new_file(self, folder: int, name: str) -> int:
+        """Make an empty file, which only its owner may read so far; open, to be written."""
+        return self.put(folder, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=folder))
+
+    def symlink(self, folder: int, name: str, entry: Entry) -> None:
+        """Make a symbolic link.
+
+        Raises:
+            UnsafeArchiveError: It cannot be one.
+        """
+        if "\0" in entry.linkname:
+            raise UnsafeArchiveError(f'the archive\'s link "{entry.shown}" has a NUL in it.')
+        self.put(folder, name, lambda: os.symlink(entry.linkname, name, dir_fd=folder))
+
+    def link(self, parts: tuple[str, ...], entry: Entry) -> os.stat_result | None:
+        """Give a file another name. What it is; None where that is the name that it has.
+
+        Raises:
+            UnsafeArchiveError: It is no file.
+            FileNotFoundError: It is not there.
+        """
+        target = split_path(entry.linkname)
+        if not target:
+            raise UnsafeArchiveError(f'the archive has a hard link "{entry.shown}" to a folder.')
+        # Both folders are needed at once, and one that was lent may be closed for the other.
+        source = os.dup(self.folder(target[:-1], create=False))
+        try:
+            parent, name = self.folder(parts[:-1]), parts[-1]
+            if target == parts:
+                return None
+            status = os.stat(target[-1], dir_fd=source, follow_symlinks=False)
+            self.put(
+                *(parent, name),
+                lambda: os.link(
+                    target[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
+                ),
+            )
+            return status
+        finally:
+            os.close(source)
 
     def _open_anew(self, parts: tuple[str, ...], create: bool) -> int:
         above = self._open.get(parts[:-1]) if parts else None

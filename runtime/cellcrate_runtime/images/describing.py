@@ -22,7 +22,7 @@ from cellcrate_runtime.images.left_out import LeftOut
 from cellcrate_runtime.images.tar_reader import Entry
 from cellcrate_runtime.linux import owners
 
-__all__ = ["Describer"]
+__all__ = ["Describer", "time_of"]
 
 _OF_ANY_USER = "user."
 _OF_OVERLAYFS = "user.overlay."
@@ -55,7 +55,7 @@ class Describer:
         os.fchmod(descriptor, entry.mode & 0o7777)
         if entry.xattrs:
             self._set_attributes(entry, descriptor)
-        time = _time(entry)
+        time = time_of(entry)
         os.utime(descriptor, ns=(time, time))
 
     def describe(self, entry: Entry, parent: int, name: str, status: os.stat_result | None) -> None:
@@ -72,7 +72,7 @@ class Describer:
             os.chmod(name, entry.mode & 0o7777, dir_fd=parent)
         if entry.xattrs:
             self._set_attributes(entry, f"/proc/self/fd/{parent}/{name}")
-        time = _time(entry)
+        time = time_of(entry)
         os.utime(name, ns=(time, time), dir_fd=parent, follow_symlinks=False)
 
     def _give(self, entry: Entry, folder_or_file: int, name: str | None) -> None:
@@ -140,7 +140,8 @@ class Describer:
                 ) from error
 
 
-def _time(entry: Entry) -> int:
+def time_of(entry: Entry) -> int:
+    """The time that the file of an entry gets, in nanoseconds since 1970."""
     return entry.mtime if _EARLIEST <= entry.mtime <= _LATEST else 0
 
 

@@ -30,7 +30,7 @@ def plain_archive(archive: Readable) -> Iterator[Readable]:
     Raises:
         InvalidArchiveError: From reading: it is not well compressed.
     """
-    source = io.BufferedReader(cast(io.RawIOBase, archive), _PIECE)
+    source = io.BufferedReader(_Raw(archive), _PIECE)
     start = source.peek(len(_XZ))
     try:
         if start.startswith(_BZIP2):
@@ -49,3 +49,19 @@ def plain_archive(archive: Readable) -> Iterator[Readable]:
             raise
         # How bz2 says it.
         raise InvalidArchiveError(f"the archive is not well compressed: {error}") from error
+
+
+class _Raw(io.RawIOBase):
+    """Anything that can be read, as Python's buffered readers want it."""
+
+    def __init__(self, source: Readable) -> None:
+        super().__init__()
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

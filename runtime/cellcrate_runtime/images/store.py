@@ -365,17 +365,6 @@ class ImageStore:
         info = self.layers.info(diff_id)
         return info.size if info else descriptor.size
 
-    def ensure_layer(self, descriptor: Descriptor, diff_id: str) -> Path:
-        """The folder of a layer's files; it is unpacked now from its blob if it is not there.
-
-        Raises:
-            The same as :meth:`lower_dirs`.
-        """
-        if not self.layers.has(diff_id):
-            with self.adding():
-                unpack_missing(self.layers, self.blobs, [(descriptor.digest, diff_id)])
-        return self.layers.path(diff_id)
-
 
 def _pairs(image: Image) -> list[tuple[Descriptor, str]]:
     return list(zip(image.manifest.layers, image.diff_ids, strict=True))

@@ -11,14 +11,13 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from cellcrate_runtime.images import subordinate
 from cellcrate_runtime.images.beneath import Tree, split_path
 from cellcrate_runtime.images.describing import Describer
 from cellcrate_runtime.images.digests import Readable
+from cellcrate_runtime.images.entry_content import write_content
 from cellcrate_runtime.images.errors import (
     ImageError,
     InvalidArchiveError,
@@ -47,12 +46,9 @@ WHITEOUT = ".wh."
 OPAQUE_WHITEOUT = ".wh..wh..opq"
 # Other names that begin so are old notes of the aufs driver, which layers may still hold.
 AUFS_NOTE = ".wh..wh."
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 DEVICE_TYPES = {CHARACTER_DEVICE: stat.S_IFCHR, BLOCK_DEVICE: stat.S_IFBLK}
 NO_DEVICE = "a device node, which only root may make; a container's come from its runtime"
 NO_WHITEOUT = "a device 0:0, which to overlayfs means that there is no such file"
-
-Made = TypeVar("Made")
 
 
 def unpack_layer(archive: Readable, folder: Path) -> LayerInfo:
@@ -168,15 +164,9 @@ class _Unpacker:
     def _add_file(self, tree: Tree, entry: Entry, parts: tuple[str, ...], stream: Stream) -> None:
         parent, name = tree.folder(parts[:-1]), parts[-1]
         self._size += entry.stored
-        descriptor = _made(
-            tree, parent, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=parent)
-        )
+        descriptor = tree.new_file(parent, name)
         try:
-            if entry.extents is None:
-                for piece in entry.pieces(stream):
-                    _write(descriptor, piece)
-            else:
-                _write_with_holes(descriptor, entry, stream)
+            write_content(descriptor, entry, stream)
             self._describer.describe_open(entry, descriptor)
         finally:
             os.close(descriptor)
@@ -188,7 +178,7 @@ class _Unpacker:
         elif entry.kind == LINK:
             self._add_symbolic_link(tree, entry, parent, name)
         elif entry.kind == FIFO:
-            _made(tree, parent, name, lambda: os.mkfifo(name, 0o600, dir_fd=parent))
+            tree.put(parent, name, lambda: os.mkfifo(name, 0o600, dir_fd=parent))
             self._describer.describe(entry, parent, name, None)
         elif entry.kind in DEVICE_TYPES:
             self._add_device(tree, entry, parent, name)
@@ -197,9 +187,7 @@ class _Unpacker:
             self._left_out.add(entry.name, f"of unknown type {entry.kind!r}")
 
     def _add_symbolic_link(self, tree: Tree, entry: Entry, parent: int, name: str) -> None:
-        if "\0" in entry.linkname:
-            raise UnsafeArchiveError(f'the archive\'s link "{entry.shown}" has a NUL in it.')
-        _made(tree, parent, name, lambda: os.symlink(entry.linkname, name, dir_fd=parent))
+        tree.symlink(parent, name, entry)
         made = os.stat(name, dir_fd=parent, follow_symlinks=False)
         self._describer.describe(entry, parent, name, made)
 
@@ -221,26 +209,10 @@ class _Unpacker:
             self._describer.describe(entry, parent, name, None)
 
     def _link(self, tree: Tree, entry: Entry, parts: tuple[str, ...]) -> None:
-        target = split_path(entry.linkname)
-        if not target:
-            raise UnsafeArchiveError(f'the archive has a hard link "{entry.shown}" to a folder.')
-        # Both folders are needed at once, and the tree lends only one at a time.
-        source = os.dup(tree.folder(target[:-1], create=False))
-        try:
-            parent, name = tree.folder(parts[:-1]), parts[-1]
-            if target == parts:
-                return
-            status = os.stat(target[-1], dir_fd=source, follow_symlinks=False)
-            _made(
-                *(tree, parent, name),
-                lambda: os.link(
-                    target[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
-                ),
-            )
-        finally:
-            os.close(source)
-        # Also for a file that has been described before: the last word counts, as elsewhere.
-        self._describer.describe(entry, parent, name, status)
+        status = tree.link(parts, entry)
+        if status is not None:
+            # Also for a file that has been described before: the last word counts, as elsewhere.
+            self._describer.describe(entry, tree.folder(parts[:-1]), parts[-1], status)
 
     def finish_folders(self, tree: Tree) -> None:
         """Give the folders their owners, modes and times, the deepest first."""
@@ -251,30 +223,3 @@ class _Unpacker:
                 folder = tree.folder(parts, create=False)
                 if os.fstat(folder).st_ino == inode:
                     self._describer.describe_open(entry, folder)
-
-
-def _made(tree: Tree, parent: int, name: str, make: Callable[[], Made]) -> Made:
-    """Make something, where mostly nothing is in the way."""
-    try:
-        return make()
-    except FileExistsError:
-        tree.clear(parent, name)
-        return make()
-
-
-def _write(descriptor: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(descriptor, piece) :]
-
-
-def _write_with_holes(descriptor: int, entry: Entry, stream: Stream) -> None:
-    assert entry.extents is not None, "it has holes"
-    os.ftruncate(descriptor, entry.size)
-    extents = iter(entry.extents)
-    at = left = 0
-    for piece in entry.pieces(stream):
-        while piece:
-            if not left:
-                at, left = next(extents)
-            written = os.pwrite(descriptor, piece[:left], at)
-            at, left, piece = at + written, left - written, piece[written:]

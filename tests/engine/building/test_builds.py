@@ -19,6 +19,7 @@ from cellcrate_runtime.images import ImageStore
 from engine.building.cases import CASES, context_of
 from engine.building.conftest import TOOLS, Built, packed
 from engine.conftest import RunningEngine, eventually
+from images.tar_bytes import block
 
 Build = Callable[..., Built]
 EPOCH = "1600000000"
@@ -286,6 +287,14 @@ def test_what_is_no_archive_is_no_context(engine: RunningEngine) -> None:
     answer = engine.request("POST", "/build", b"FROM scratch\n" * 100, "application/x-tar")
     assert answer.status == 400
     assert "cannot be unpacked" in answer.message
+
+
+def test_a_header_of_any_length_is_not_read(engine: RunningEngine) -> None:
+    """It would lie in the engine's memory as a whole."""
+    context = block(b"PaxHeader", b"x", size=1 << 30) + bytes(1 << 20)
+    answer = engine.request("POST", "/build", context, "application/x-tar")
+    assert answer.status == 400
+    assert "header of 1073741824 bytes" in answer.message
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../../../../../etc/passwd"])

@@ -6,43 +6,41 @@ are unpacked, so that nothing in it can say where on this machine anything is wr
 
 from __future__ import annotations
 
-import lzma
 import os
 import stat
-import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterator
-from typing import IO, cast
 
-from cellcrate_runtime.engine.building.layer_plan import PAX_XATTR, Entry
+from cellcrate_runtime.engine.building.layer_plan import Entry, is_portable
+from cellcrate_runtime.images import tar_reader
 from cellcrate_runtime.images.beneath import split_path
-from cellcrate_runtime.images.digests import Readable
-from cellcrate_runtime.images.errors import ImageError, InvalidArchiveError
+from cellcrate_runtime.images.entry_content import write_content
+from cellcrate_runtime.images.errors import InvalidArchiveError, UnsafeArchiveError
 from cellcrate_runtime.images.merged import Parts
 from cellcrate_runtime.images.plain_archive import plain_archive
+from cellcrate_runtime.images.tar_headers import BLOCK, parse_header
+from cellcrate_runtime.images.tar_stream import Stream
 
-__all__ = ["BROKEN", "LINK", "is_archive", "read_archive"]
+__all__ = ["LINK", "is_archive", "read_archive"]
 
-_PIECE = 1 << 18
-_BLOCK = 512
-_KEPT = ("user.", "security.capability")
-BROKEN = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError)
-"""What reading a broken archive raises."""
 LINK = 0
 """The kind of an entry that is another name of one before it."""
+_KINDS = {
+    tar_reader.FILE: stat.S_IFREG,
+    tar_reader.FOLDER: stat.S_IFDIR,
+    tar_reader.LINK: stat.S_IFLNK,
+    tar_reader.FIFO: stat.S_IFIFO,
+    tar_reader.HARD_LINK: LINK,
+}
 
 
 def is_archive(path: str) -> bool:
     """Whether a file of this machine is a tar archive."""
     try:
         with open(path, "rb", buffering=0) as file, plain_archive(file) as content:
-            block = _read_exactly(content, _BLOCK)
-            if not block:
-                return False
-            tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            return True
-    except (*BROKEN, ImageError):
+            block = Stream(content).take_if_any(BLOCK)
+            return block is not None and bool(parse_header(block))
+    except (InvalidArchiveError, OSError):
         return False
 
 
@@ -59,59 +57,34 @@ def read_archive(path: str, scratch: str) -> Iterator[tuple[Parts, Entry]]:
     """
     folder = tempfile.mkdtemp(dir=scratch)
     try:
-        with (
-            open(path, "rb", buffering=0) as file,
-            plain_archive(file) as content,
-            tarfile.open(fileobj=cast(IO[bytes], content), mode="r|", bufsize=_PIECE) as archive,
-        ):
-            for number, member in enumerate(archive):
-                entry = _entry(archive, member, os.path.join(folder, str(number)))
-                archive.members = []  # type: ignore[attr-defined]
-                if entry is not None:
+        with open(path, "rb", buffering=0) as file, plain_archive(file) as content:
+            for number, (member, stream) in enumerate(tar_reader.read_tar(content)):
+                if member.kind in _KINDS:
+                    entry = _entry(member, stream, os.path.join(folder, str(number)))
                     yield split_path(member.name), entry
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except UnsafeArchiveError:
+        raise
+    except InvalidArchiveError as error:
         name = os.path.basename(path)
         raise InvalidArchiveError(f"{name} cannot be unpacked: {error}") from error
 
 
-def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> Entry | None:
+def _entry(member: tar_reader.Entry, stream: Stream, path: str) -> Entry:
     entry = Entry(
-        kind=stat.S_IFREG,
-        mode=stat.S_IMODE(member.mode),
+        kind=_KINDS[member.kind],
+        mode=member.mode & 0o7777,
         uid=member.uid,
         gid=member.gid,
-        mtime=round(member.mtime * 1_000_000_000),
-        attributes={
-            name.removeprefix(PAX_XATTR): value.encode("utf-8", "surrogateescape")
-            for name, value in member.pax_headers.items()
-            if name.removeprefix(PAX_XATTR).startswith(_KEPT)
-            and name.startswith(PAX_XATTR)
-            and not name.startswith(f"{PAX_XATTR}user.overlay.")
-        },
+        mtime=member.mtime,
+        attributes={k: v for k, v in member.xattrs.items() if is_portable(k)},
     )
-    if member.isdir():
-        entry.kind = stat.S_IFDIR
-    elif member.issym():
-        entry.kind, entry.mode, entry.link = stat.S_IFLNK, 0o777, member.linkname
-    elif member.islnk():
-        entry.kind, entry.link = LINK, "/".join(split_path(member.linkname))
-    elif member.isfifo():
-        entry.kind = stat.S_IFIFO
-    elif member.isreg():
-        content = archive.extractfile(member)
-        assert content is not None, "a regular file has content"
-        with open(path, "xb") as file:
-            while piece := content.read(_PIECE):
-                file.write(piece)
+    if member.kind == tar_reader.LINK:
+        entry.mode, entry.link = 0o777, member.linkname
+    elif member.kind == tar_reader.HARD_LINK:
+        entry.link = "/".join(split_path(member.linkname))
+    elif member.kind == tar_reader.FILE:
+        with open(path, "xb", buffering=0) as file:
+            write_content(file.fileno(), member, stream)
         status = os.lstat(path)
         entry.path, entry.identity = path, (status.st_dev, status.st_ino)
-    else:
-        return None
     return entry
-
-
-def _read_exactly(content: Readable, size: int) -> bytes:
-    data = b""
-    while len(data) < size and (piece := content.read(size - len(data))):
-        data += piece
-    return data

@@ -8,24 +8,23 @@ whom the Dockerfile says.
 from __future__ import annotations
 
 import errno
-import io
 import os
-import stat
-import tarfile
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO
 
-from cellcrate_runtime.engine.building.archives import BROKEN
 from cellcrate_runtime.images.beneath import Tree, split_path
+from cellcrate_runtime.images.describing import time_of
 from cellcrate_runtime.images.dockerfile.errors import DockerfileError
 from cellcrate_runtime.images.dockerfile.ignore import IgnoreFile, ignore_file_names
-from cellcrate_runtime.images.errors import InvalidArchiveError, StoreFullError
+from cellcrate_runtime.images.entry_content import write_content
+from cellcrate_runtime.images.errors import InvalidArchiveError, StoreFullError, UnsafeArchiveError
 from cellcrate_runtime.images.merged import MergedTree
 from cellcrate_runtime.images.plain_archive import plain_archive
+from cellcrate_runtime.images.tar_reader import FIFO, FILE, FOLDER, HARD_LINK, LINK, Entry, read_tar
+from cellcrate_runtime.images.tar_stream import Stream
 
 __all__ = ["ContextError", "read_dockerfile", "remove_ignored", "unpack_context"]
 
-_PIECE = 1 << 18
 _LARGEST_DOCKERFILE = 8 << 20  # bytes
 # While it is filled, and so that it can be removed again.
 _OWN_FOLDER = 0o700
@@ -45,97 +44,74 @@ def unpack_context(source: BinaryIO, folder: Path) -> None:
         UnsafeArchiveError: An entry would lie outside the folder.
         StoreFullError: There is no room.
     """
-    raw = io.BufferedReader(cast(io.RawIOBase, source))
-    if not raw.peek(1):
-        return
     try:
-        with (
-            plain_archive(raw) as content,
-            tarfile.open(fileobj=cast(IO[bytes], content), mode="r|", bufsize=_PIECE) as archive,
-            Tree(str(folder)) as tree,
-        ):
-            unpacker = _Unpacker(archive, tree)
-            for member in archive:
-                unpacker.add(member)
-                archive.members = []  # type: ignore[attr-defined]
+        with plain_archive(source) as content, Tree(str(folder)) as tree:
+            unpacker = _Unpacker(tree)
+            for entry, stream in read_tar(content):
+                unpacker.add(entry, stream)
             unpacker.finish()
-    except BROKEN as error:
+    except UnsafeArchiveError:
+        raise
+    except (InvalidArchiveError, OSError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFullError(f"there is no room for the build context in {folder}") from error
         raise ContextError(f"the build context cannot be unpacked: {error}") from error
 
 
 class _Unpacker:
-    def __init__(self, archive: tarfile.TarFile, tree: Tree) -> None:
-        self._archive = archive
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._folders: dict[tuple[str, ...], tarfile.TarInfo] = {}
+        self._folders: dict[tuple[str, ...], Entry] = {}
 
-    def add(self, member: tarfile.TarInfo) -> None:
-        parts = split_path(member.name)
+    def add(self, entry: Entry, stream: Stream) -> None:
+        parts = split_path(entry.name)
         if not parts:
             return
-        if member.isdir():
-            self._tree.make_folder(self._tree.folder(parts[:-1]), parts[-1])
-            self._folders[parts] = member
+        if entry.kind == HARD_LINK:
+            self._tree.link(parts, entry)
             return
         parent, name = self._tree.folder(parts[:-1]), parts[-1]
-        self._tree.clear(parent, name)
-        if member.islnk():
-            self._link(member, parts)
-        elif member.issym():
-            os.symlink(member.linkname, name, dir_fd=parent)
-            _set_time(member, name, parent)
-        elif member.isfifo():
-            os.mkfifo(name, 0o600, dir_fd=parent)
-            _set_time(member, name, parent)
-        elif member.isreg():
-            self._write(member, parent, name)
+        if entry.kind == FOLDER:
+            self._tree.make_folder(parent, name)
+            self._folders[parts] = entry
+        elif entry.kind == FILE:
+            self._write(entry, stream, parent, name)
+        elif entry.kind == LINK:
+            self._tree.symlink(parent, name, entry)
+            _set_time(entry, name, parent)
+        elif entry.kind == FIFO:
+            self._tree.put(parent, name, lambda: os.mkfifo(name, 0o600, dir_fd=parent))
+            _set_time(entry, name, parent)
+        else:
+            self._tree.clear(parent, name)
 
     def finish(self) -> None:
         """Give folders their modes and times, the deepest first."""
         for parts in sorted(self._folders, key=len, reverse=True):
-            member = self._folders[parts]
+            entry = self._folders[parts]
             try:
                 folder = self._tree.folder(parts, create=False)
             except (FileNotFoundError, NotADirectoryError):
                 continue  # a later entry took its place
-            os.fchmod(folder, stat.S_IMODE(member.mode) | _OWN_FOLDER)
-            os.utime(folder, ns=_times(member))
+            os.fchmod(folder, entry.mode & 0o7777 | _OWN_FOLDER)
+            os.utime(folder, ns=_times(entry))
 
-    def _link(self, member: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
-        target = split_path(member.linkname)
-        if not target:
-            raise InvalidArchiveError(f'the build context has a hard link "{member.name}" to "/"')
-        # Both folders are needed at once, and the tree lends only one at a time.
-        source = os.dup(self._tree.folder(target[:-1], create=False))
+    def _write(self, entry: Entry, stream: Stream, parent: int, name: str) -> None:
+        descriptor = self._tree.new_file(parent, name)
         try:
-            there = self._tree.folder(parts[:-1])
-            os.link(
-                target[-1], parts[-1], src_dir_fd=source, dst_dir_fd=there, follow_symlinks=False
-            )
+            write_content(descriptor, entry, stream)
+            os.fchmod(descriptor, entry.mode & 0o7777)
+            os.utime(descriptor, ns=_times(entry))
         finally:
-            os.close(source)
-
-    def _write(self, member: tarfile.TarInfo, parent: int, name: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o600, dir_fd=parent)
-        with open(descriptor, "wb", buffering=0) as file:
-            content = self._archive.extractfile(member)
-            assert content is not None, "a regular file has content"
-            while piece := content.read(_PIECE):
-                file.write(piece)
-            os.fchmod(descriptor, stat.S_IMODE(member.mode))
-            os.utime(descriptor, ns=_times(member))
+            os.close(descriptor)
 
 
-def _times(member: tarfile.TarInfo) -> tuple[int, int]:
-    nanoseconds = round(member.mtime * 1_000_000_000)
-    return nanoseconds, nanoseconds
+def _times(entry: Entry) -> tuple[int, int]:
+    return time_of(entry), time_of(entry)
 
 
-def _set_time(member: tarfile.TarInfo, name: str, folder: int) -> None:
-    os.utime(name, ns=_times(member), dir_fd=folder, follow_symlinks=False)
+def _set_time(entry: Entry, name: str, folder: int) -> None:
+    os.utime(name, ns=_times(entry), dir_fd=folder, follow_symlinks=False)
 
 
 def read_dockerfile(folder: Path, name: str) -> str:

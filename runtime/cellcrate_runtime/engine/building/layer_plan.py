@@ -18,10 +18,11 @@ import msgspec
 from cellcrate_runtime.images.digests import Writable
 from cellcrate_runtime.images.merged import MergedTree, Parts, resolve
 from cellcrate_runtime.images.tar_writer import TarWriter, set_time
+from cellcrate_runtime.linux.overlay_marks import is_mark
 
-__all__ = ["Entry", "LayerPlan"]
+__all__ = ["Entry", "LayerPlan", "is_portable"]
 
-PAX_XATTR = "SCHILY.xattr."
+_PAX_XATTR = "SCHILY.xattr."
 _PIECE = 1 << 20
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TYPES = {
@@ -192,7 +193,7 @@ class LayerPlan:
         if entry.kind == stat.S_IFREG:
             header.size = os.lstat(entry.path).st_size if entry.path else len(entry.content)
         header.pax_headers = {
-            PAX_XATTR + key: value.decode("utf-8", "surrogateescape")
+            _PAX_XATTR + key: value.decode("utf-8", "surrogateescape")
             for key, value in sorted(entry.attributes.items())
         }
         set_time(header, entry.mtime if self._latest is None else min(entry.mtime, self._latest))
@@ -224,16 +225,18 @@ def _content_digest(entry: Entry) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _attributes(path: str) -> dict[str, bytes]:
-    """The extended attributes that mean the same on every machine."""
-    from cellcrate_runtime.linux.overlay_marks import is_mark
+def is_portable(attribute: str) -> bool:
+    """Whether an extended attribute means the same on every machine."""
+    if attribute.startswith("user."):
+        return not is_mark(attribute)
+    return attribute == "security.capability"
 
+
+def _attributes(path: str) -> dict[str, bytes]:
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
         return {}  # some file systems know none
     return {
-        name: os.getxattr(path, name, follow_symlinks=False)
-        for name in names
-        if name == "security.capability" or (name.startswith("user.") and not is_mark(name))
+        name: os.getxattr(path, name, follow_symlinks=False) for name in names if is_portable(name)
     }

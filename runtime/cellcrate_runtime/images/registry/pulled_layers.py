@@ -111,7 +111,7 @@ class Layers:
     def _unpack(self, layer: Layer) -> None:
         self._cancellation.check()
         self._say("Extracting", layer)
-        self._store.ensure_layer(layer.descriptor, layer.diff_id)
+        self._store.unpack_layers([layer.descriptor], [layer.diff_id])
         self._say("Pull complete", layer)
 
     def _say(self, status: str, layer: Layer) -> None:
