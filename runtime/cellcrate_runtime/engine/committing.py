@@ -26,7 +26,6 @@ from cellcrate_runtime.engine.shim_client import ShimError
 from cellcrate_runtime.engine.stopping import pause, unpause
 from cellcrate_runtime.images import Execution, Image, ImageNotFoundError
 from cellcrate_runtime.images.additions import NewLayer
-from cellcrate_runtime.images.configuring import configured
 from cellcrate_runtime.images.documents import History, ImageConfig, RootFS
 from cellcrate_runtime.images.references import Reference
 
@@ -133,6 +132,9 @@ def _execution(below: ContainerConfig, request: Commit) -> Execution:
     # Which process a container ends with is nothing of its image.
     labels = {name: value for name, value in below.labels.items() if name != OWNER_LABEL}
     ground = execution_of(msgspec.structs.replace(below, labels=labels))
+    # Imported for those who commit: the language of Dockerfiles takes a moment.
+    from cellcrate_runtime.images.configuring import configured
+
     wanted = configured(execution_of(request.config) if request.config else ground, request.changes)
     config = msgspec.convert(without_nulls(msgspec.to_builtins(wanted)), ContainerConfig)
     complete(config, ground)

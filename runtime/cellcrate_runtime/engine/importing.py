@@ -13,7 +13,6 @@ from cellcrate_runtime.engine.errors import BadRequestError, NotServedError
 from cellcrate_runtime.engine.own_threads import Fed
 from cellcrate_runtime.images import Execution, Image
 from cellcrate_runtime.images.architecture import machine_architecture
-from cellcrate_runtime.images.configuring import configured
 from cellcrate_runtime.images.documents import Platform
 from cellcrate_runtime.images.import_archive import import_archive
 from cellcrate_runtime.images.references import Reference
@@ -54,6 +53,9 @@ def begin_import(
         raise NotServedError(
             f"importing from {source}", "Fetch the file, and import that: docker import FILE NAME"
         )
+    # Imported for those who import: the language of Dockerfiles takes a moment.
+    from cellcrate_runtime.images.configuring import configured
+
     execution = configured(Execution(), list(changes))
     machine = parse_platform(platform)
     created = timestamps.format_rfc3339(timestamps.now())

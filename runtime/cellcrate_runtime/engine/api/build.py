@@ -7,7 +7,7 @@ import base64
 import binascii
 import contextlib
 import re
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from tornado.web import stream_request_body
@@ -16,9 +16,7 @@ from cellcrate_runtime.engine import timestamps
 from cellcrate_runtime.engine.api.app import Handler, Route
 from cellcrate_runtime.engine.api.errors import answer_for
 from cellcrate_runtime.engine.api.types import HostConfig, Ulimit
-from cellcrate_runtime.engine.building.build import build, prepare
 from cellcrate_runtime.engine.building.cache_pruning import PruneWish, prune_cache
-from cellcrate_runtime.engine.building.context import unpack_context
 from cellcrate_runtime.engine.building.errors import BuildError
 from cellcrate_runtime.engine.building.options import BuildOptions
 from cellcrate_runtime.engine.building.telling import Teller
@@ -29,9 +27,13 @@ from cellcrate_runtime.engine.filters import Filters
 from cellcrate_runtime.engine.limits import check_limits
 from cellcrate_runtime.engine.own_threads import Fed, in_own_thread
 from cellcrate_runtime.images import Image, ImageError
-from cellcrate_runtime.images.dockerfile.parser import Dockerfile
 from cellcrate_runtime.images.references import parse
 from cellcrate_runtime.images.registry.credentials import Credential, read_config_header
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.images.dockerfile.parser import Dockerfile
+
+# What is only needed by those who build is imported by them: an engine starts on first use.
 
 __all__ = ["routes"]
 
@@ -51,6 +53,8 @@ class Build(Handler):
 
     def prepare(self) -> None:
         """Check what is asked for, and begin to unpack the context that arrives."""
+        from cellcrate_runtime.engine.building.context import unpack_context
+
         super().prepare()
         self.request.connection.set_max_body_size(_ANY_SIZE)  # type: ignore[union-attr]
         self._refuse_unserved()
@@ -66,6 +70,8 @@ class Build(Handler):
 
     async def post(self) -> None:
         """Build, and tell how it goes."""
+        from cellcrate_runtime.engine.building.build import prepare
+
         self._has_arrived = True
         try:
             self._unpacking.end()
@@ -78,6 +84,8 @@ class Build(Handler):
                 await asyncio.to_thread(self._held.close)
 
     async def _build(self, dockerfile: Dockerfile, teller: Teller) -> None:
+        from cellcrate_runtime.engine.building.build import build
+
         try:
             image = await build(self.engine, self._options, self._workspace, dockerfile, teller)
             for document in self._success(image):

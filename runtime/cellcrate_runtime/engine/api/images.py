@@ -19,7 +19,6 @@ from cellcrate_runtime.images import (
 )
 from cellcrate_runtime.images.dockerfile.patterns import compile_pattern
 from cellcrate_runtime.images.references import Reference
-from cellcrate_runtime.images.registry.downloads import Downloads
 
 if TYPE_CHECKING:
     from cellcrate_runtime.engine.core import Engine
@@ -134,6 +133,8 @@ class Prune(Handler):
 
 def _collect(store: ImageStore) -> int:
     """Delete what nothing needs, downloads that broke off among it; return the bytes freed."""
+    from cellcrate_runtime.images.registry.downloads import Downloads
+
     return Downloads(store.root, store.blobs).remove_old(0) + store.collect()
 
 

@@ -12,10 +12,13 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cellcrate_runtime.engine.api.types import MountSpec
 from cellcrate_runtime.engine.building.errors import BuildError
-from cellcrate_runtime.images.dockerfile.instructions import Mount
+
+if TYPE_CHECKING:
+    from cellcrate_runtime.images.dockerfile.instructions import Mount
 
 __all__ = ["CacheFolders", "RunMounts", "mount_secret"]
 
