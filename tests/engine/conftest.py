@@ -20,6 +20,7 @@ from cellcrate_runtime.activation import engine_pid, ensure_engine, log_file
 from cellcrate_runtime.images import BASE_REFERENCE, ImageStore
 from cellcrate_runtime.linux.cgroups import hierarchy
 from cellcrate_runtime.paths import Paths
+from images.registries import Registry
 
 PATIENCE = 30.0  # seconds
 
@@ -320,3 +321,17 @@ def own_engine(make_engine: Callable[[], RunningEngine]) -> Iterator[RunningEngi
     finally:
         print(engine.log)
         engine.close()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that anybody may use."""
+    with Registry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that wants a password."""
+    with Registry(tmp_path_factory.mktemp("closed"), password=True) as registry:
+        yield registry

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 
 import pytest
+
+from images.handmade import Entry, digest, make_archive, symlink
 
 from .conftest import RunningEngine
 
 
 def load(engine: RunningEngine, name: str, *layers: dict[str, bytes]) -> None:
     """Have the engine load an image of layers made by hand."""
-    import hashlib
-
-    archives = []
-    for layer in layers:
-        stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode="w") as tar:
-            for path, data in layer.items():
-                info = tarfile.TarInfo(path)
-                info.size = len(data)
-                if data.startswith(b"->"):
-                    info.type, info.linkname, info.size = tarfile.SYMTYPE, data[2:].decode(), 0
-                tar.addfile(info, io.BytesIO(data))
-        archives.append(stream.getvalue())
+    archives = [make_archive(_entry(*file) for file in layer.items()) for layer in layers]
     config = {
         "architecture": "amd64",
         "os": "linux",
         "config": {},
         "rootfs": {
             "type": "layers",
-            "diff_ids": [f"sha256:{hashlib.sha256(each).hexdigest()}" for each in archives],
+            "diff_ids": [digest(each) for each in archives],
         },
         "history": [
             {"created_by": "COPY one", "created": "2024-01-02T03:04:05Z"},
@@ -46,13 +34,11 @@ def load(engine: RunningEngine, name: str, *layers: dict[str, bytes]) -> None:
         "config.json": json.dumps(config).encode(),
         "manifest.json": json.dumps(manifest).encode(),
     }
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for path, data in files.items():
-            info = tarfile.TarInfo(path)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    engine.client.images.load(stream.getvalue())
+    engine.client.images.load(make_archive(Entry(*file) for file in files.items()))
+
+
+def _entry(path: str, data: bytes) -> Entry:
+    return symlink(path, data[2:].decode()) if data.startswith(b"->") else Entry(path, data)
 
 
 BOTTOM = {"etc/motd": b"hello\n", "etc/old": b"old", "out": b"->/etc"}

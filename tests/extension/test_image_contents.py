@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import tarfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,17 +52,8 @@ CONFIG = {
 
 
 def bundle(files: dict[str, bytes], links: dict[str, str] | None = None) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-        for name, target in (links or {}).items():
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, target
-            tar.addfile(info)
-    return stream.getvalue()
+    entries = [Entry(name, content) for name, content in files.items()]
+    return make_archive([*entries, *(symlink(*link) for link in (links or {}).items())])
 
 
 def manifest(layers: list[str]) -> bytes:

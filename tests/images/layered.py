@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 
-from images.handmade import digest
+from images.handmade import Entry, digest, make_archive
 
 __all__ = ["with_layer"]
 
@@ -29,10 +29,4 @@ def with_layer(saved: bytes, layer: bytes, name: str) -> bytes:
     made["layer.tar"] = layer
     made["config.json"] = json.dumps(config).encode()
     made["manifest.json"] = json.dumps(described).encode()
-    output = io.BytesIO()
-    with tarfile.open(fileobj=output, mode="w") as tar:
-        for path, content in made.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return output.getvalue()
+    return make_archive(Entry(*file) for file in made.items())

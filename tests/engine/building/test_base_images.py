@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -16,20 +15,6 @@ from images.sent import Sender
 Build = Callable[..., Built]
 
 pytestmark = pytest.mark.peer
-
-
-@pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that wants a password."""
-    with Registry(tmp_path_factory.mktemp("closed"), password=True) as registry:
-        yield registry
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    """A registry that anybody may use."""
-    with Registry(tmp_path) as registry:
-        yield registry
 
 
 def test_what_is_missing_is_pulled_once(

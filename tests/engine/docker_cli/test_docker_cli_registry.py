@@ -16,20 +16,6 @@ from images.sent import Sender, random_entries
 pytestmark = pytest.mark.peer
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that anybody may use."""
-    with Registry(tmp_path_factory.mktemp("registry")) as registry:
-        yield registry
-
-
-@pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that wants a password."""
-    with Registry(tmp_path_factory.mktemp("closed"), password=True) as registry:
-        yield registry
-
-
 @pytest.fixture
 def own_registry(tmp_path: Path) -> Iterator[Registry]:
     """A registry with nothing in it."""
