@@ -135,8 +135,11 @@ def _store(helper: str, server: str, name: str, secret: str) -> None:
 
     try:
         docker.credentials.Store(helper).store(server, name, secret)
-    except docker.credentials.StoreError as error:
-        raise CellcrateError(f"docker-credential-{helper} keeps nothing: {error}") from None
+    except docker.credentials.StoreError:
+        # What the helper printed is not repeated: the secret may be in it.
+        raise CellcrateError(
+            f"docker-credential-{helper} keeps nothing. Try it by hand, and see its documentation."
+        ) from None
 
 
 def _erase(helper: str, server: str) -> bool:
