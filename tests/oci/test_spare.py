@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cellcrate_runtime.linux import idmap
+from cellcrate_runtime.linux.mounts import MS_PRIVATE, MS_REC, set_propagation
 from cellcrate_runtime.linux.seccomp import default_profile
 from cellcrate_runtime.oci.container import InitProcess, Spare, create, make_spare
 from cellcrate_runtime.oci.errors import OCIError, StartError
@@ -176,6 +177,8 @@ def kinds_above_standard(folder: str) -> set[str]:
 
 def test_a_rehearsal_leaves_nothing(identity: Identity) -> None:
     def work(_root: str) -> tuple[int, int, str, str]:
+        # What others mount on the machine meanwhile is not to be seen in here.
+        set_propagation("/", MS_REC | MS_PRIVATE)
         example = identity.spec("true")
         example.mounts.append(Mount(destination="/x", source="/no/such", options=["bind"]))
         rehearse_making(example)
