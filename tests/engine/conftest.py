@@ -18,6 +18,7 @@ import pytest
 
 from cellcrate_runtime.activation import engine_pid, ensure_engine, log_file
 from cellcrate_runtime.images import BASE_REFERENCE, ImageStore
+from cellcrate_runtime.images.subordinate import remove_tree
 from cellcrate_runtime.linux.cgroups import hierarchy
 from cellcrate_runtime.paths import Paths
 from images.registries import Registry
@@ -175,7 +176,7 @@ class RunningEngine:
             for pid in _processes_of(self.paths.data.parent):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            shutil.rmtree(self.paths.data.parent, ignore_errors=True)
+            remove_tree(self.paths.data.parent)
         assert not left, left
 
     def leftovers(self) -> list[str]:

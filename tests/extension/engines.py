@@ -22,6 +22,7 @@ from certificates import make_certificates
 
 from cellcrate_runtime.activation import engine_pid
 from cellcrate_runtime.images.store import ImageStore
+from cellcrate_runtime.images.subordinate import remove_tree
 
 START_TIMEOUT = 60
 
@@ -92,7 +93,7 @@ def embedded_engine() -> Iterator[TestEngine]:
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
             _wait_for_end(pid)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 def _remove_containers(engine: TestEngine) -> None:
@@ -176,7 +177,11 @@ def podman_engine() -> Iterator[TestEngine]:
     (folder / "containers.conf").write_text(
         '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n'
     )
-    environment = {**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")}
+    environment = {
+        **os.environ,
+        "CONTAINERS_CONF": str(folder / "containers.conf"),
+        "TMPDIR": str(folder),  # or it leaves the archives that it loads in /var/tmp
+    }
     podman = [
         "podman",
         f"--root={folder / 'data'}",

@@ -53,11 +53,13 @@ class Podman:
         self.folder = folder
         self._storage = ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]
         self._storage += ["--storage-driver", "overlay"]
+        # Where they keep the caches of builds, which would be left in /var/tmp.
+        self._environment = {**os.environ, "TMPDIR": str(folder)}
 
     def __call__(self, *words: str) -> str:
         """Call podman."""
         options = ["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]
-        return call("podman", *self._storage, *options, *words)
+        return call("podman", *self._storage, *options, *words, env=self._environment)
 
     def run(self, *words: str) -> str:
         """Run a container to its end."""
@@ -65,7 +67,8 @@ class Podman:
 
     def buildah(self, *words: str) -> str:
         """Call buildah; return what it prints, without the last line end."""
-        return call("buildah", *self._storage, *words).removesuffix("\n")
+        said = call("buildah", *self._storage, *words, env=self._environment)
+        return said.removesuffix("\n")
 
     def close(self) -> None:
         """Remove everything."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import subprocess
@@ -42,6 +43,7 @@ class Podman:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._others_groups = _groups_of_pods()
         self.runtime = folder / "cellcrate-oci"
         self.runtime.write_text(
             f"#!/bin/sh\nexport PYTHONPATH={RUNTIME}\n"
@@ -139,6 +141,10 @@ class Podman:
         self.call("rmi", "--all", "--force")
         # The store's own mount, which podman leaves for the next command.
         subprocess.run(["umount", f"{self.folder}/root/overlay"], capture_output=True, check=False)
+        # Where both versions are mounted, podman forgets those in the tree of cgroup v2.
+        for group in _groups_of_pods() - self._others_groups:
+            with contextlib.suppress(OSError):  # somebody else's that has come meanwhile
+                group.rmdir()
         if os.geteuid() != 0:
             # Layers belong to subordinate ids; and podman keeps its user namespace in a process.
             self.call("unshare", "rm", "-rf", str(self.folder / "root"), str(self.folder / "run"))
@@ -155,6 +161,10 @@ class Podman:
         while left := self.processes():
             assert time.monotonic() < deadline, left
             time.sleep(0.05)
+
+
+def _groups_of_pods() -> set[Path]:
+    return set(Path("/sys/fs/cgroup").glob("*/libpod_parent/*/"))
 
 
 def owners_of_ids() -> list[str]:
